@@ -1,0 +1,121 @@
+"""What is told of a result: its manifest, and its model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mergegraph.checkpoint import Checkpoint
+from mergegraph.plan import Directory
+from mergegraph.shards import Shard
+
+FORMAT = 1
+_PACKAGES = ("mergegraph", "torch", "numpy", "safetensors", "networkx")
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that results depend on."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from, besides its recipe."""
+
+    packages: Mapping[str, str]
+    methods: Mapping[str, str]
+    checkpoints: Sequence[Checkpoint]
+    settings: Sequence[str]
+
+
+def manifest_text(
+    directory: Directory,
+    shards: Sequence[Shard],
+    digests: Mapping[str, str],
+    provenance: Provenance,
+) -> str:
+    """The manifest: everything that is needed to check a result, or to make it again."""
+    found = {
+        "format": FORMAT,
+        "key": directory.key,
+        "recipe": {"file": directory.recipe.name, "text": directory.recipe.text},
+        "settings": list(provenance.settings),
+        "stage": directory.stage.name,
+        "seed": directory.seed,
+        "packages": dict(provenance.packages),
+        "methods": dict(provenance.methods),
+        "inputs": [_input(each) for each in provenance.checkpoints],
+        "tensors": {
+            name: _tensor(shard, name, digests[name]) for shard in shards for name in shard.slots
+        },
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def card_text(directory: Directory, provenance: Provenance) -> str:
+    """The model card: the parents, the recipe, and how to make the result again."""
+    front = ["base_model:", *(f"- {json.dumps(each)}" for each in directory.parents)]
+    front += ["base_model_relation: merge", "library_name: transformers", "tags:"]
+    front += ["- mergegraph", "- merge", *(f"- {method}" for method in _methods(directory))]
+    made_of = "\n".join(f"- `{each}`" for each in directory.parents)
+    seed = f" --seed {directory.seed}" if directory.seed else ""
+    settings = "".join(f" --set {json.dumps(each)}" for each in provenance.settings)
+    versions = ", ".join(f"{name} {found}" for name, found in provenance.packages.items())
+    return f"""---
+{chr(10).join(front)}
+---
+# {directory.path.name}
+
+A merge of
+
+{made_of}
+
+by {", ".join(_methods(directory))}, made with mergegraph.
+
+## Recipe
+
+```yaml
+{directory.recipe.text.rstrip()}
+```
+
+## How to make it again
+
+Save the recipe as `{directory.recipe.name}.yaml` and run
+
+```sh
+mergegraph run {directory.recipe.name}.yaml --out {directory.path.name}{seed}{settings}
+```
+
+The same inputs give the same bytes: `mergegraph.json` holds the SHA-256 of every tensor, and
+`mergegraph verify` compares them. Made with {versions}.
+"""
+
+
+def _methods(directory: Directory) -> Iterable[str]:
+    stages = [
+        *(each for each in directory.recipe.stages if each is not directory.stage),
+        directory.stage,
+    ]
+    return dict.fromkeys(stage.method for stage in reversed(stages))
+
+
+def _input(checkpoint: Checkpoint) -> dict[str, Any]:
+    files = [
+        {"name": name, "nbytes": header.nbytes, "header_sha256": header.digest}
+        for name, header in checkpoint.headers.items()
+    ]
+    return {"model": checkpoint.reference, "files": files}
+
+
+def _tensor(shard: Shard, name: str, digest: str) -> dict[str, Any]:
+    spec = shard.slots[name].spec
+    return {"file": shard.file, "dtype": spec.dtype, "shape": list(spec.shape), "sha256": digest}

@@ -1,0 +1,180 @@
+"""The command line: what is typed in, and what is printed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergegraph.errors import MergeGraphError, RunError
+
+app = typer.Typer(
+    name="mergegraph",
+    help="A query engine for weights: merge checkpoints in bounded memory, always the same bytes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Recipes = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Recipe files; several share what they have in common.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of the result; of several recipes, the folder of their directories."
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="Memory budget, such as 512MiB or 4GiB.  [default: half of what is free]"),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Worker threads.  [default: the cores there are]")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Seed of random methods, in place of the recipe's.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the recipe, such as parameters.density=0.3.",
+    ),
+]
+ShardSize = Annotated[str, typer.Option(help="Largest size of an output file.")]
+
+
+@app.command()
+def run(
+    recipes: Recipes,
+    out: Out = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+    seed: Seed = None,
+    shard_size: ShardSize = "5GB",
+    settings: Set = None,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart", help="Replace results of other plans; begin unfinished work anew."
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+) -> None:
+    """Merge: compile the recipes to one plan and run it."""
+    from mergegraph import pipeline
+    from mergegraph.progress import Display
+
+    chosen = pipeline.Settings(memory, threads, device, seed, shard_size, tuple(settings or ()))
+    prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
+    display = Display(prepared.schedule, quiet=quiet)
+    display.say(*prepared.notes)
+    try:
+        with display:
+            summary = pipeline.finish(prepared, progress=display.advance)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command continues where it stopped", err=True)
+        raise typer.Exit(130) from None
+    display.say(*(f"warning: {warning}" for warning in summary.warnings))
+    display.say(*(f"{path}: done" for path in summary.directories))
+
+
+@app.command()
+def plan(
+    recipes: Recipes,
+    out: Out = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    seed: Seed = None,
+    settings: Set = None,
+    form: Annotated[str, typer.Option("--format", help="text, json, dot or mermaid.")] = "text",
+    tensor: Annotated[
+        str | None,
+        typer.Option(help="Explain one output tensor: formula, inputs, parameters, passes."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+) -> None:
+    """Show what a run would do: tensors, tasks, passes, bytes, peak memory, notes."""
+    from mergegraph import pipeline, report
+
+    if form not in ("text", "json", "dot", "mermaid"):
+        raise MergeGraphError(f"--format {form}: not one of text, json, dot, mermaid")
+    made = pipeline.plan(
+        *recipes, out=out, memory=memory, threads=threads, seed=seed, settings=settings or ()
+    )
+    if form == "dot":
+        typer.echo(report.plan_dot(made.plan, tensor))
+    elif form == "mermaid":
+        typer.echo(report.plan_mermaid(made.plan, tensor))
+    elif tensor is not None:
+        typer.echo(report.tensor_text(made.plan, made.schedule, tensor))
+    elif form == "json":
+        typer.echo(report.plan_json(made.plan, made.schedule, made.notes))
+    else:
+        typer.echo(report.plan_text(made.plan, made.schedule, made.notes))
+
+
+@app.command()
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="Show one method with its parameters.", show_default=False)
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+) -> None:
+    """List the installed merge methods, or show one with its parameters."""
+    from mergegraph.errors import nearest
+    from mergegraph.listing import method_lines, methods_lines
+    from mergegraph.plugins import installed_plugins
+
+    plugins = installed_plugins()
+    if name is not None and name not in plugins.methods:
+        raise MergeGraphError(
+            f"no merge method '{name}' is installed{nearest(name, plugins.methods)}"
+        )
+    lines = methods_lines(plugins) if name is None else method_lines(plugins, name)
+    typer.echo("\n".join(lines))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from mergegraph.plugins import installed_plugins
+    from mergegraph.recipe.schema import schema_text
+
+    typer.echo(schema_text(installed_plugins().methods))
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="A result of mergegraph.", show_default=False)],
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+) -> None:
+    """Recheck a result against its manifest, tensor by tensor."""
+    from mergegraph import pipeline
+
+    differences = pipeline.verify(directory)
+    if differences:
+        raise RunError("\n".join(f"{directory}: {each}" for each in differences))
+    typer.echo(f"{directory}: every tensor is as the manifest says")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors of the user's come out as sentences."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(given)
+    except MergeGraphError as error:
+        code = 1 if isinstance(error, RunError) else 2
+        if "--debug" in given:
+            raise
+        typer.echo(str(error), err=True)
+        sys.exit(code)

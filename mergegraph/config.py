@@ -1,0 +1,119 @@
+"""config.json of a model: what it says of layers and vocabulary, and how it follows a merge."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Config = Mapping[str, Any]
+
+_COUNTS = (
+    "num_hidden_layers",
+    "n_layer",
+    "n_layers",
+    "num_layers",
+    "num_decoder_layers",
+    "encoder_layers",
+    "decoder_layers",
+    "depth",
+)
+_TIED = "tie_word_embeddings"
+
+
+def layer_counts(config: Config) -> set[int]:
+    """Every number of layers that a config, or a config inside it, states."""
+    return {part[key] for part in _parts(config) for key in _COUNTS if type(part.get(key)) is int}
+
+
+def vocabulary_sizes(config: Config) -> set[int]:
+    """Every vocabulary size that a config, or a config inside it, states."""
+    found = (part.get("vocab_size") for part in _parts(config))
+    return {size for size in found if type(size) is int}
+
+
+def ties_head(config: Config) -> bool | None:
+    """Whether the head is the input embedding; None if the config does not say."""
+    told = [part[_TIED] for part in _parts(config) if isinstance(part.get(_TIED), bool)]
+    return told[0] if told else None
+
+
+def quantization(config: Config) -> str | None:
+    """The name of the method by which the weights are quantised, if they are."""
+    found = config.get("quantization_config")
+    if not isinstance(found, Mapping):
+        return None
+    return str(found.get("quant_method", "unnamed"))
+
+
+def with_layers(
+    config: Config, before: int, sources: Sequence[tuple[Config, int]]
+) -> dict[str, Any]:
+    """The config of a stack of layers, each given by the config and the number it came from.
+
+    Layer counts that were `before` become the new count, and lists with an element for each layer
+    are put together from the elements of the layers they describe.
+    """
+    adapted = copy.deepcopy(dict(config))
+    for path, part in _located(adapted):
+        if not any(part.get(key) == before for key in _COUNTS):
+            continue
+        for key, value in list(part.items()):
+            if key in _COUNTS and value == before:
+                part[key] = len(sources)
+            elif isinstance(value, list) and len(value) == before:
+                part[key] = [_element(source, path, key, value, layer) for source, layer in sources]
+    return adapted
+
+
+def with_vocabulary(config: Config, before: int, rows: int) -> dict[str, Any]:
+    """The config with vocabularies of size `before` resized."""
+    adapted = copy.deepcopy(dict(config))
+    for part in _parts(adapted):
+        if part.get("vocab_size") == before:
+            part["vocab_size"] = rows
+    return adapted
+
+
+def with_untied_head(config: Config) -> dict[str, Any]:
+    """The config of a model that stores a head of its own."""
+    adapted = copy.deepcopy(dict(config))
+    tied = [part for part in _parts(adapted) if part.get(_TIED)]
+    for part in tied or [adapted]:
+        part[_TIED] = False
+    return adapted
+
+
+def with_dtype(config: Config, dtype: str) -> dict[str, Any]:
+    """The config naming the dtype that most of the weights are stored in."""
+    adapted = copy.deepcopy(dict(config))
+    adapted["dtype" if "dtype" in config else "torch_dtype"] = dtype
+    for part in _parts(adapted):
+        for key in ("dtype", "torch_dtype"):
+            if isinstance(part.get(key), str):
+                part[key] = dtype
+    return adapted
+
+
+def _located(config: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    inner = [
+        found
+        for key, value in config.items()
+        if isinstance(value, Mapping)
+        for found in _located(value, (*path, key))
+    ]
+    return [(path, config), *inner]
+
+
+def _parts(config: Any) -> list[Any]:
+    return [part for _, part in _located(config)]
+
+
+def _element(source: Config, path: tuple[str, ...], key: str, own: list[Any], layer: int) -> Any:
+    """A layer's element of a list: of the config it came from, or else of this one."""
+    part: Any = source
+    for step in path:
+        part = part.get(step, {}) if isinstance(part, Mapping) else {}
+    found = part.get(key) if isinstance(part, Mapping) else None
+    elements = found if isinstance(found, list) and layer < len(found) else own
+    return elements[min(layer, len(elements) - 1)]

@@ -1,0 +1,42 @@
+"""Errors that the user can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class MergeGraphError(Exception):
+    """Something the user can mend; its text says what, where and how. Printed without traceback."""
+
+
+class RunError(MergeGraphError):
+    """A run that was right when it was planned and failed while running."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and where."""
+
+    place: str
+    fact: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.fact}" if self.place else self.fact
+
+
+class ProblemsError(MergeGraphError):
+    """Every problem of one kind, found before any work is done."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A remedy for a word nobody knows: `; did you mean 'density'?`, or the known words."""
+    words = sorted(set(known))
+    if close := get_close_matches(word, words, n=1, cutoff=0.6):
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(words)}" if words else ""

@@ -1,0 +1,84 @@
+"""What this machine has to give: memory, cores, space on disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from mergegraph.errors import MergeGraphError
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "B": 10**9}
+_BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_SIZE = re.compile(
+    r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]I?|B)?(?P<bytes>B)?\s*", re.IGNORECASE
+)
+_NO_LIMIT = 2**60
+
+
+def parse_size(text: str | int, option: str) -> int:
+    """Bytes of a size such as `512MiB`, `5GB` or `1000000`."""
+    found = _SIZE.fullmatch(str(text))
+    unit = (found["unit"] or "").upper() if found else ""
+    nbytes = int(float(found["number"]) * {**_UNITS, **_BINARY}[unit]) if found else 0
+    if nbytes <= 0:
+        raise MergeGraphError(f"{option} {text}: not a size; write 512MiB, 4GiB or 5GB")
+    return nbytes
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes that can be taken without pushing others out, limits of the cgroup counted."""
+    return max(2**28, min(_available(), _cgroup_rest()))
+
+
+def free_space(path: Path) -> int:
+    """Bytes free where a path is to be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def resident_memory() -> int:
+    """Bytes this process has in memory now; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return 0
+
+
+def _available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (ValueError, OSError, AttributeError):
+        return 4 * 2**30
+
+
+def _cgroup_rest() -> int:
+    """What the control group leaves, for version 2 and version 1."""
+    pairs = (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    )
+    for limit, usage in pairs:
+        try:
+            return int(Path(limit).read_text()) - int(Path(usage).read_text())
+        except (OSError, ValueError):
+            continue
+    return _NO_LIMIT

@@ -1,0 +1,78 @@
+"""Models as named tasks: of a checkpoint its loads, of a stage its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mergegraph.checkpoint import Checkpoint
+from mergegraph.config import Config, layer_counts
+from mergegraph.names import layer_of, layer_stacks
+from mergegraph.ops.arithmetic import load
+from mergegraph.tasks import Task
+
+
+@dataclass(frozen=True)
+class SideFiles:
+    """Files to be copied beside the weights, and texts to be written."""
+
+    root: Path | None = None
+    names: tuple[str, ...] = ()
+    texts: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's tensors as tasks, and what goes with them.
+
+    `stored` is the dtype each tensor has on disk, or would have; `parents` are the references of
+    the checkpoints it was made of.
+    """
+
+    reference: str
+    tensors: Mapping[str, Task]
+    stored: Mapping[str, str]
+    config: Config
+    sides: SideFiles
+    parents: tuple[str, ...]
+
+    @cached_property
+    def stacks(self) -> Mapping[str, int]:
+        """The number of layers of each stack of layers."""
+        return layer_stacks(self.tensors)
+
+    @cached_property
+    def layers(self) -> Mapping[tuple[str, int], tuple[str, ...]]:
+        """What follows the layer number in the names of each layer's tensors."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for name in self.tensors:
+            if layer := layer_of(name):
+                found.setdefault((layer.stack, layer.index), []).append(layer.rest)
+        return {layer: tuple(rests) for layer, rests in found.items()}
+
+    def main_stack(self, prefix: str | None = None) -> str | None:
+        """The stack that layer ranges speak of; None if that is not clear.
+
+        It is the only one below `prefix`, or the only one of the length that the config states.
+        """
+        stacks = [
+            stack for stack in self.stacks if prefix is None or f"{stack}.".startswith(f"{prefix}.")
+        ]
+        if len(stacks) > 1:
+            stated = layer_counts(self.config)
+            stacks = [stack for stack in stacks if self.stacks[stack] in stated]
+        return stacks[0] if len(stacks) == 1 else None
+
+
+def checkpoint_model(checkpoint: Checkpoint) -> Model:
+    """The model of a checkpoint: every tensor a load."""
+    return Model(
+        reference=checkpoint.reference,
+        tensors={name: load(entry=entry) for name, entry in checkpoint.entries.items()},
+        stored={name: entry.spec.dtype for name, entry in checkpoint.entries.items()},
+        config=checkpoint.config,
+        sides=SideFiles(checkpoint.root, checkpoint.side_files),
+        parents=(checkpoint.reference,),
+    )

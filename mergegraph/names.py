@@ -1,0 +1,58 @@
+"""What the names of tensors tell: layers, what stands before them, vocabularies, heads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+_LAYER = re.compile(r"(?P<stack>.*?[A-Za-z_]\w*)\.(?P<index>\d+)\.(?P<rest>.+)")
+_EMBEDDING = re.compile(
+    r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|shared)\.weight$"
+)
+_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_projection)\.weight$")
+_BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem")
+
+
+@dataclass(frozen=True)
+class LayerName:
+    """A tensor name taken apart at its layer number."""
+
+    stack: str
+    index: int
+    rest: str
+
+    def numbered(self, index: int) -> str:
+        """The same name in another layer."""
+        return f"{self.stack}.{index}.{self.rest}"
+
+
+def layer_of(name: str) -> LayerName | None:
+    """The layer of a tensor: the first whole number among the parts of its name."""
+    found = _LAYER.match(name)
+    return LayerName(found["stack"], int(found["index"]), found["rest"]) if found else None
+
+
+def layer_stacks(names: Iterable[str]) -> Mapping[str, int]:
+    """The number of layers of every stack (`model.layers`, `encoder.block`, ...)."""
+    counts: dict[str, int] = {}
+    for name in names:
+        if layer := layer_of(name):
+            counts[layer.stack] = max(counts.get(layer.stack, 0), layer.index + 1)
+    return MappingProxyType(counts)
+
+
+def stands_before_layers(name: str) -> bool:
+    """Whether a tensor outside all layers belongs to the input side, as embeddings do."""
+    return bool(_BEFORE_LAYERS.search(name)) and not is_head(name)
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a tensor holds the input embeddings of a vocabulary."""
+    return bool(_EMBEDDING.search(name))
+
+
+def is_head(name: str) -> bool:
+    """Whether a tensor maps hidden states to a vocabulary."""
+    return bool(_HEAD.search(name))

@@ -1,0 +1,116 @@
+"""Ops of plain arithmetic: load, cast, delta, weighted sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mergegraph.spec import Spec
+from mergegraph.tasks import Task, op
+
+
+@op(cut="load", copies=1, infer=lambda *, entry, rows: _head_rows(entry.spec, rows))
+def load(*, entry: Any, rows: int | None = None) -> Any:
+    """Read a tensor of a checkpoint, or only its first `rows` rows; the executor does it."""
+    raise NotImplementedError
+
+
+@op(cut="pointwise", infer=lambda tensor, *, dtype: tensor.with_dtype(dtype))
+def _cast(tensor: Any, *, dtype: str) -> Any:
+    import torch
+
+    return tensor.to(getattr(torch, dtype))
+
+
+def cast(tensor: Task, dtype: str) -> Task:
+    """The tensor rounded to `dtype`, to nearest even; casts that change nothing vanish."""
+    if tensor.op is _cast and _widens(tensor.inputs[0].spec, tensor.spec):
+        tensor = tensor.inputs[0]
+    return tensor if tensor.spec.dtype == dtype else _cast(tensor, dtype=dtype)
+
+
+@op(cut="pointwise")
+def delta(model: Any, base: Any) -> Any:
+    """The task vector of a model: model − base (arXiv:2212.04089)."""
+    return model - base
+
+
+@op(cut="pointwise")
+def scale(tensor: Any, *, factor: float) -> Any:
+    """Every entry times a number."""
+    return tensor * factor
+
+
+@op(cut="pointwise", infer=lambda tensor, _factor: tensor)
+def scale_by(tensor: Any, factor: Any) -> Any:
+    """Every entry times a small task's only entry."""
+    return tensor * factor.item()
+
+
+@op(cut="pointwise")
+def average(*tensors: Any, weights: tuple[float, ...], normalize: bool = True) -> Any:
+    """Σ wᵢ·xᵢ, divided by Σ wᵢ if `normalize`; the weights must not cancel then."""
+    total = sum(weights) if normalize else 1.0
+    return _weighted_sum(tensors, [weight / total for weight in weights])
+
+
+@op(cut="pointwise", infer=lambda first, *_others: first)
+def combine(*tensors_and_coefficients: Any) -> Any:
+    """Σ cᵢ·xᵢ of tensors, the coefficients computed: a small task, given last."""
+    *tensors, coefficients = tensors_and_coefficients
+    return _weighted_sum(tensors, coefficients.tolist())
+
+
+@op(infer=lambda first, *others, dim: _stacked((first, *others), dim))
+def stack(*tensors: Any, dim: int = 0) -> Any:
+    """Tensors of one shape side by side along a new axis: experts into a fused tensor."""
+    import torch
+
+    return torch.stack(tensors, dim)
+
+
+@op(cut="pointwise", infer=lambda tensor, *, rows: _head_rows(tensor, rows))
+def crop(tensor: Any, *, rows: int) -> Any:  # noqa: ARG001 - the strips end where the result ends
+    """The first `rows` rows."""
+    return tensor
+
+
+@op(cut="pointwise", copies=2, infer=lambda _tensor, base: base)
+def extend(tensor: Any, base: Any) -> Any:
+    """The tensor, and the rows of a longer base where it ends."""
+    import torch
+
+    return torch.cat([tensor, base[tensor.numel() :]])
+
+
+@op(cut="pointwise", copies=3)
+def fill_nonfinite(tensor: Any, *substitutes: Any) -> Any:
+    """NaN and infinite entries replaced by the mean of the finite substitutes there."""
+    import torch
+
+    others = torch.stack(substitutes)
+    finite = others.isfinite()
+    mean = torch.where(finite, others, 0.0).sum(0) / finite.sum(0).clamp(min=1)
+    return torch.where(tensor.isfinite(), tensor, mean)
+
+
+def _weighted_sum(tensors: Any, weights: list[float]) -> Any:
+    total = tensors[0] * weights[0]
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        total.add_(tensor, alpha=weight)
+    return total
+
+
+def _head_rows(spec: Spec, rows: int | None) -> Spec:
+    return spec if rows is None else Spec((rows, *spec.shape[1:]), spec.dtype)
+
+
+def _stacked(specs: tuple[Spec, ...], dim: int) -> Spec:
+    shape = list(specs[0].shape)
+    shape.insert(dim, len(specs))
+    return Spec(tuple(shape), specs[0].dtype)
+
+
+def _widens(narrow: Spec, wide: Spec) -> bool:
+    """Whether every value of the narrow dtype survives the way through the wide one."""
+    fits = {"float16", "bfloat16", "float32", "float8_e4m3fn", "float8_e5m2"}
+    return wide.dtype in ("float32", "float64") and narrow.dtype in fits

@@ -1,0 +1,262 @@
+"""From recipes to results: the whole way, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mergegraph.card import Provenance, card_text, manifest_text, package_versions
+from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
+from mergegraph.errors import MergeGraphError
+from mergegraph.execute import Progress, execute
+from mergegraph.machine import free_memory, free_space, parse_size, usable_cores
+from mergegraph.plan import Directory, Plan, make_plan
+from mergegraph.plugins import Plugins, installed_plugins
+from mergegraph.recipe import read_recipe
+from mergegraph.result import MANIFEST, Found, Result, look, partial_path
+from mergegraph.schedule import Schedule, make_schedule
+from mergegraph.shards import Shard, lay_out
+
+Paths = str | PathLike[str]
+SHARD_SIZE = "5GB"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is to be run; every default depends on the machine alone."""
+
+    memory: str | int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    seed: int | None = None
+    shard_size: str | int = SHARD_SIZE
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def budget(self) -> int:
+        """The memory budget in bytes: half of what is free, unless stated."""
+        return free_memory() // 2 if self.memory is None else parse_size(self.memory, "--memory")
+
+    @property
+    def workers(self) -> int:
+        """The number of threads: the cores this process may use, unless stated."""
+        if self.threads is not None and self.threads < 1:
+            raise MergeGraphError(f"--threads {self.threads}: at least one is needed")
+        return self.threads or usable_cores()
+
+    def check(self) -> None:
+        """Raise MergeGraphError if a setting cannot be met."""
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise MergeGraphError(f"--device {self.device}: not one of auto, cpu, cuda")
+        if self.device == "cuda":
+            raise MergeGraphError("--device cuda: this version computes on the CPU only; use auto")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with its schedule and the layout of its results, checked and ready to run."""
+
+    plan: Plan
+    schedule: Schedule
+    layouts: Mapping[Path, tuple[Shard, ...]]
+    found: Mapping[Path, Found]
+    settings: Settings
+    plugins: Plugins
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know before the run."""
+        return (
+            *self.plugins.broken,
+            *self.plan.notes,
+            *(f.note for f in self.found.values() if f.note),
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a run."""
+
+    directories: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    recipes: Sequence[Paths],
+    *,
+    out: Paths | None = None,
+    settings: Settings | None = None,
+    restart: bool = False,
+) -> Prepared:
+    """Everything up to the run itself: nothing is written, no tensor is read.
+
+    Raises MergeGraphError if a recipe, an input, the budget or the disk will not do.
+    """
+    settings = settings or Settings()
+    settings.check()
+    plugins = installed_plugins()
+    read = [read_recipe(str(path), plugins.methods, settings.overrides) for path in recipes]
+    plan = make_plan(
+        read,
+        plugins.methods,
+        open_checkpoint,
+        places=_places([each.name for each in read], out),
+        seed=settings.seed,
+        identity=_identity(plugins),
+    )
+    shard_nbytes = parse_size(settings.shard_size, "--shard-size")
+    layouts = {
+        each.path: lay_out([o for o in plan.outputs if o.directory == each.path], shard_nbytes)
+        for each in plan.directories
+    }
+    found = {
+        each.path: look(each, layouts[each.path], restart=restart) for each in plan.directories
+    }
+    done = {
+        (str(output.directory), output.name)
+        for output in plan.outputs
+        if found[output.directory].is_done or output.name in found[output.directory].finished
+    }
+    schedule = make_schedule(plan, budget=settings.budget, threads=settings.workers, done=done)
+    _check_space(layouts, found)
+    return Prepared(plan, schedule, layouts, found, settings, plugins)
+
+
+def run(
+    *recipes: Paths,
+    out: Paths | None = None,
+    memory: str | int | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    shard_size: str | int = SHARD_SIZE,
+    settings: Sequence[str] = (),
+    restart: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """Run recipes together, sharing the work they have in common.
+
+    The options are those of `mergegraph run`; `settings` are `KEY=VALUE` changes to the recipes.
+    Raises MergeGraphError before any work if something is wrong with the request, and RunError if
+    the run fails.
+    """
+    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings))
+    return finish(prepare(recipes, out=out, settings=chosen, restart=restart), progress=progress)
+
+
+def plan(
+    *recipes: Paths,
+    out: Paths | None = None,
+    memory: str | int | None = None,
+    threads: int | None = None,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+) -> Prepared:
+    """What `run` would do: the plan, its schedule, and the layout of the results."""
+    chosen = Settings(memory, threads, seed=seed, overrides=tuple(settings))
+    return prepare(recipes, out=out, settings=chosen, restart=True)
+
+
+def finish(prepared: Prepared, *, progress: Progress | None = None) -> Summary:
+    """Run what was prepared."""
+    open_results = {
+        each.path: Result(each, prepared.layouts[each.path], prepared.found[each.path].finished)
+        for each in prepared.plan.directories
+        if not prepared.found[each.path].is_done
+    }
+    try:
+        for result in open_results.values():
+            result.open()
+        sinks = [open_results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
+        warnings = execute(prepared.schedule, sinks, prepared.plan.checks, progress)
+        for result in open_results.values():
+            result.seal(_texts(prepared, result))
+    finally:
+        for result in open_results.values():
+            result.close()
+    return Summary(tuple(each.path for each in prepared.plan.directories), warnings)
+
+
+def verify(path: Paths, on_tensor: Callable[[str], Any] | None = None) -> tuple[str, ...]:
+    """Compare every tensor of a result with its manifest; gives what differs, in sentences.
+
+    Raises MergeGraphError if there is no manifest, or a file cannot be read.
+    """
+    folder = Path(path)
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest.get("tensors"), dict):
+        raise MergeGraphError(f"{folder}: holds no {MANIFEST} to compare with")
+    stored = read_header_of(folder)
+    differences = [
+        f"{name}: not in the manifest" for name in stored if name not in manifest["tensors"]
+    ]
+    for name, told in manifest["tensors"].items():
+        if on_tensor is not None:
+            on_tensor(name)
+        entry = stored.get(name)
+        if entry is None:
+            differences.append(f"{name}: missing")
+        elif (list(entry.spec.shape), entry.spec.dtype) != (told["shape"], told["dtype"]):
+            differences.append(
+                f"{name}: is {entry.spec}, the manifest says {told['dtype']}{told['shape']}"
+            )
+        elif _digest(entry) != told["sha256"]:
+            differences.append(f"{name}: its bytes differ")
+    return tuple(differences)
+
+
+def _digest(entry: Any) -> str:
+    digest = sha256()
+    with entry.path.open("rb") as file:
+        file.seek(entry.offset)
+        left = entry.spec.nbytes
+        while left and (data := file.read(min(left, 2**20))):
+            digest.update(data)
+            left -= len(data)
+    return digest.hexdigest()
+
+
+def _places(names: Sequence[str], out: Paths | None) -> list[Path]:
+    """Where results go: `--out` for one recipe, a folder in it for each of several."""
+    folder = Path(out) if out is not None else Path("merged")
+    return [folder] if len(names) == 1 and out is not None else [folder / name for name in names]
+
+
+def _identity(plugins: Plugins) -> str:
+    """The versions of the packages that kernels come from."""
+    packages = {plugins.package(name) for name in plugins.methods}
+    return "\n".join(sorted({*packages, *(f"{n} {v}" for n, v in package_versions().items())}))
+
+
+def _check_space(layouts: Mapping[Path, tuple[Shard, ...]], found: Mapping[Path, Found]) -> None:
+    wanted: dict[int, list[Path]] = {}
+    for path in layouts:
+        if not found[path].is_done and not partial_path(path).exists():
+            wanted.setdefault(free_space(path), []).append(path)
+    for free, paths in wanted.items():
+        needed = sum(shard.nbytes for path in paths for shard in layouts[path])
+        if needed > free:
+            raise MergeGraphError(
+                f"{paths[0]}: the results take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+            )
+
+
+def _texts(prepared: Prepared, result: Result) -> dict[str, str]:
+    directory: Directory = result.directory
+    methods = {
+        stage.method: prepared.plugins.package(stage.method) for stage in directory.recipe.stages
+    }
+    provenance = Provenance(
+        packages=package_versions(),
+        methods=methods,
+        checkpoints=[account.checkpoint for account in prepared.plan.accounts],
+        settings=prepared.settings.overrides,
+    )
+    return {
+        MANIFEST: manifest_text(directory, result.shards, result.digests, provenance),
+        "README.md": card_text(directory, provenance),
+    }

@@ -1,0 +1,102 @@
+"""Progress of a run: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from mergegraph.machine import resident_memory
+from mergegraph.report import sized
+from mergegraph.schedule import Schedule
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Display:
+    """Shows bytes, rate, time left and memory while a schedule runs."""
+
+    def __init__(self, schedule: Schedule, *, quiet: bool = False) -> None:
+        self.total = schedule.read_nbytes + schedule.written_nbytes
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.read = self.written = 0
+        self.began = self.told = time.monotonic()
+        self._lock = Lock()
+        self._bar = self._make_bar() if self.console.is_terminal and not quiet else None
+        self._task = (
+            self._bar.add_task("merging", total=self.total, memory="") if self._bar else None
+        )
+
+    def __enter__(self) -> Display:
+        self.began = self.told = time.monotonic()
+        if self._bar is not None and self.total:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if kind is None and self.total:
+            self._say_line("read {read}, wrote {written} in {seconds:.1f} s, memory {memory}")
+
+    def advance(self, read: int, written: int) -> None:
+        """Note bytes read and written; called from worker threads."""
+        with self._lock:
+            self.read += read
+            self.written += written
+            if self._bar is not None and self._task is not None:
+                memory = sized(resident_memory())
+                self._bar.update(self._task, completed=self.read + self.written, memory=memory)
+            elif time.monotonic() - self.told > _SECONDS_BETWEEN_LINES:
+                self.told = time.monotonic()
+                self._say_line(
+                    "{percent:.0f} %: read {read}, wrote {written}, {rate}/s, "
+                    "{left:.0f} s left, memory {memory}"
+                )
+
+    def say(self, *lines: str) -> None:
+        """Print lines, above the live line if there is one."""
+        for line in lines:
+            self.console.print(line, markup=False)
+
+    def _say_line(self, form: str) -> None:
+        seconds = max(1e-9, time.monotonic() - self.began)
+        done = max(1, self.read + self.written)
+        self.say(
+            form.format(
+                percent=100 * done / max(1, self.total),
+                read=sized(self.read),
+                written=sized(self.written),
+                seconds=seconds,
+                rate=sized(done / seconds),
+                left=(self.total - done) * seconds / done,
+                memory=sized(resident_memory()),
+            )
+        )
+
+    def _make_bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("memory {task.fields[memory]}"),
+            console=self.console,
+            transient=True,
+        )

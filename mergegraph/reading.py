@@ -1,0 +1,80 @@
+"""Reading strips of tensors, from files or from memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from mergegraph.errors import RunError
+from mergegraph.header import Entry
+from mergegraph.spec import Spec
+
+
+@dataclass(frozen=True)
+class MemoryEntry:
+    """A tensor that is in memory already, in place of one in a file."""
+
+    tensor: Any
+    spec: Spec
+    identity: str
+
+    def read(self, start: int, stop: int) -> Any:
+        """The entries from start to stop, flat."""
+        return self.tensor.reshape(-1)[start:stop]
+
+
+class Reader:
+    """Input files, each opened once."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, int] = {}
+        self._lock = Lock()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self._files.values():
+            os.close(descriptor)
+
+    def read(self, entry: Entry | MemoryEntry, start: int, stop: int) -> Any:
+        """The entries from start to stop of a tensor, flat; raises RunError if they are lost."""
+        import torch
+
+        if isinstance(entry, MemoryEntry):
+            return entry.read(start, stop)
+        dtype = getattr(torch, entry.spec.dtype)
+        strip = torch.empty(stop - start, dtype=dtype)
+        buffer = memoryview(strip.view(torch.uint8).numpy().data)
+        offset = entry.offset + start * entry.spec.itemsize
+        done = 0
+        while done < len(buffer):
+            count = self._read_into(entry.path, buffer[done:], offset + done)
+            if count == 0:
+                raise RunError(
+                    f"{entry.path}: ends before its tensors do; did it change meanwhile?"
+                )
+            done += count
+        return strip
+
+    def _read_into(self, path: Path, buffer: memoryview, offset: int) -> int:
+        try:
+            descriptor = self._descriptor(path)
+            if hasattr(os, "preadv"):
+                return os.preadv(descriptor, [buffer], offset)
+            with self._lock:
+                os.lseek(descriptor, offset, os.SEEK_SET)
+                data = os.read(descriptor, len(buffer))
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _descriptor(self, path: Path) -> int:
+        with self._lock:
+            if path not in self._files:
+                self._files[path] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            return self._files[path]

@@ -1,0 +1,100 @@
+"""A recipe as values: stages of modules of slices of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mergegraph.errors import Problem
+from mergegraph.recipe.values import Parameters
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that takes part: whole, or with its layers `[start, end)`."""
+
+    model: str
+    layers: tuple[int, int] | None
+    parameters: Parameters
+    place: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Sources merged with each other, layer by layer."""
+
+    sources: tuple[Source, ...]
+    base: str | None
+    parameters: Parameters
+    place: str
+
+    @property
+    def length(self) -> int | None:
+        """Number of output layers; None where the sources are whole models."""
+        layers = self.sources[0].layers
+        return None if layers is None else layers[1] - layers[0]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A part of a model by the prefix of its tensors' names; the whole model if there is none."""
+
+    prefix: str | None
+    slices: tuple[Slice, ...]
+    parameters: Parameters
+    place: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One merge of a recipe; a model to the stages after it."""
+
+    name: str | None
+    method: str
+    modules: tuple[Module, ...]
+    base: str | None
+    parameters: Parameters
+    dtype: str | None
+    out_dtype: str | None
+    out: str | None
+    seed: int | None
+    on_missing: str
+    on_vocab: str
+    on_nonfinite: str
+    tokenizer_source: str | None
+    chat_template: str | None
+    place: str
+
+    def models(self) -> Iterator[tuple[str, str]]:
+        """Every model it names, with the place: the base first."""
+        if self.base is not None:
+            yield self.base, self.place
+        for module in self.modules:
+            for part in module.slices:
+                if part.base is not None:
+                    yield part.base, part.place
+                for source in part.sources:
+                    yield source.model, source.place
+
+    @property
+    def donor(self) -> str:
+        """The model that config and side files come from: the base, or else the first."""
+        return next(model for model, _ in self.models())
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the user asked for. `problems` is what is wrong with it, as far as its text tells."""
+
+    file: str
+    text: str
+    stages: tuple[Stage, ...]
+    result: Stage | None
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return Path(self.file).stem

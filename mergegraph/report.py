@@ -1,0 +1,223 @@
+"""Plans as text, JSON, and drawings of the graph."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.plan import Output, Plan
+from mergegraph.schedule import Schedule
+from mergegraph.stage import Explained
+from mergegraph.tasks import Task, walk
+
+
+def sized(nbytes: float) -> str:
+    """Bytes for people: `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if nbytes < 1024 or unit == "GiB":  # noqa: PLR2004
+            return f"{nbytes:.0f} B" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= 1024
+    return ""
+
+
+def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:
+    """What is to be known of a plan, as plain data."""
+    inputs = {task.key: task.spec.nbytes for task in plan.tasks if task.op.cut == "load"}
+    return {
+        "inputs": [
+            {
+                "model": account.checkpoint.reference,
+                "tensors": len(account.checkpoint.entries),
+                "read": account.read,
+                "left_out": list(account.left_out),
+            }
+            for account in plan.accounts
+        ],
+        "outputs": [
+            {
+                "directory": str(directory.path),
+                "tensors": sum(o.directory == directory.path for o in plan.outputs),
+                "nbytes": sum(
+                    o.task.spec.nbytes for o in plan.outputs if o.directory == directory.path
+                ),
+                "parents": list(directory.parents),
+                "key": directory.key,
+            }
+            for directory in plan.directories
+        ],
+        "tasks": dict(sorted(Counter(_short(task) for task in plan.tasks).items())),
+        "passes": sum(1 for _ in schedule.passes),
+        "input_nbytes": sum(inputs.values()),
+        "read_nbytes": schedule.read_nbytes,
+        "written_nbytes": schedule.written_nbytes,
+        "peak_nbytes": schedule.peak_nbytes,
+        "threads": schedule.threads,
+    }
+
+
+def plan_text(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
+    """A plan for people."""
+    figures = plan_figures(plan, schedule)
+    lines = ["inputs"]
+    for each in figures["inputs"]:
+        left = f", {len(each['left_out'])} left out" if each["left_out"] else ""
+        lines.append(f"  {each['model']}: {each['tensors']} tensors, {each['read']} read{left}")
+        lines += _grouped(each["left_out"])
+    lines.append("outputs")
+    for each in figures["outputs"]:
+        lines.append(f"  {each['directory']}: {each['tensors']} tensors, {sized(each['nbytes'])}")
+    tasks = ", ".join(f"{count} {name}" for name, count in figures["tasks"].items())
+    reads = figures["read_nbytes"] / max(1, figures["input_nbytes"])
+    lines += [
+        "work",
+        f"  tasks: {tasks}",
+        f"  passes: {figures['passes']} with {figures['threads']} threads",
+        f"  read: {sized(figures['read_nbytes'])}, {reads:.2f} times the inputs in use",
+        f"  write: {sized(figures['written_nbytes'])}",
+        f"  peak memory: {sized(figures['peak_nbytes'])} besides the interpreter and torch",
+    ]
+    if told := list(notes):
+        lines += ["notes", *(f"  {note}" for note in told)]
+    return "\n".join(lines)
+
+
+def plan_json(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
+    """A plan for programs."""
+    return json.dumps({**plan_figures(plan, schedule), "notes": list(notes)}, indent=2)
+
+
+def tensor_text(plan: Plan, schedule: Schedule, name: str) -> str:
+    """One output tensor of each directory: its formula, inputs, parameters and passes."""
+    chosen = [(i, each) for i, each in enumerate(plan.outputs) if each.name == name]
+    if not chosen:
+        known = {each.name for each in plan.outputs}
+        raise MergeGraphError(f"--tensor {name}: no output has that name{_some(name, known)}")
+    return "\n\n".join("\n".join(_explained(plan, schedule, each)) for _, each in chosen)
+
+
+def plan_dot(plan: Plan, name: str | None = None) -> str:
+    """The graph in the language of Graphviz: of one tensor, or of the stages."""
+    nodes, edges = _drawing(plan, name)
+    lines = [f'  "{key}" [label={json.dumps(label, ensure_ascii=False)}];' for key, label in nodes]
+    lines += [f'  "{first}" -> "{second}";' for first, second in edges]
+    return "\n".join(["digraph plan {", "  rankdir=LR; node [shape=box];", *lines, "}"])
+
+
+def plan_mermaid(plan: Plan, name: str | None = None) -> str:
+    """The graph in the language of Mermaid: of one tensor, or of the stages."""
+    nodes, edges = _drawing(plan, name)
+    number = {key: f"n{i}" for i, (key, _) in enumerate(nodes)}
+    lines = []
+    for key, label in nodes:
+        shown = label.replace('"', "#quot;").replace("\n", "<br>")
+        lines.append(f'  {number[key]}["{shown}"]')
+    lines += [f"  {number[first]} --> {number[second]}" for first, second in edges]
+    return "\n".join(["flowchart LR", *lines])
+
+
+def _explained(plan: Plan, schedule: Schedule, output: Output) -> Iterator[str]:
+    directory = next((each for each in plan.directories if each.path == output.directory), None)
+    yield f"{output.directory}: {output.name}  {output.task.spec}"
+    told = directory.explained.get(output.name) if directory else None
+    if told is not None:
+        yield f"  by {told.how}"
+        yield from _inputs(told)
+    yield "  formula"
+    yield from _formula(output.task)
+    passes = [
+        each
+        for unit in schedule.units
+        for each in unit.passes
+        if any(task.key in {t.key for t in walk(output.task)} for task in each.steps)
+    ]
+    yield f"  passes: {len(passes)}, strips: {sum(len(each.grid.strips()) for each in passes)}"
+
+
+def _inputs(told: Explained) -> Iterator[str]:
+    if told.base is not None:
+        yield f"  base: {told.base.model.reference} {told.base.name}"
+    for i, part in enumerate(told.parts):
+        own = {name: v[i] for name, v in told.values.items() if isinstance(v, list)}
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in own.items())
+        yield f"  model: {part.model.reference} {part.name}  {shown}".rstrip()
+    common = {name: v for name, v in told.values.items() if not isinstance(v, list)}
+    if common:
+        yield "  " + ", ".join(f"{name}={_shown(value)}" for name, value in common.items())
+
+
+def _formula(root: Task) -> Iterator[str]:
+    """The tasks as a list of assignments."""
+    names: dict[str, str] = {}
+    for i, task in enumerate(walk(root)):
+        names[task.key] = f"t{i}"
+        if task.op.cut == "load":
+            entry = task.numbers["entry"]
+            yield f"    t{i} = load({getattr(entry, 'path', 'memory')})  {task.spec}"
+            continue
+        given = [names[each.key] for each in task.inputs]
+        given += [f"{key}={_shown(value)}" for key, value in task.numbers.items()]
+        yield f"    t{i} = {_short(task)}({', '.join(given)})  {task.op.cut}"
+
+
+def _drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    if name is None:
+        return _stages(plan)
+    roots = [each.task for each in plan.outputs if each.name == name]
+    if not roots:
+        known = {each.name for each in plan.outputs}
+        raise MergeGraphError(f"--tensor {name}: no output has that name{_some(name, known)}")
+    tasks = list(walk(*roots))
+    nodes = [(task.key, _label(task)) for task in tasks]
+    return nodes, [(each.key, task.key) for task in tasks for each in task.inputs]
+
+
+def _stages(plan: Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Models and merges: the graph as the recipes draw it."""
+    nodes: dict[str, str] = {}
+    edges: dict[tuple[str, str], None] = {}
+    for recipe in {id(each.recipe): each.recipe for each in plan.directories}.values():
+        names = {stage.name for stage in recipe.stages if stage.name}
+        for stage in recipe.stages:
+            key = f"{recipe.file}:{stage.name or 'result'}"
+            nodes[key] = f"{stage.name or recipe.name}\n{stage.method}"
+            for model, _ in stage.models():
+                source = f"{recipe.file}:{model}" if model in names else model
+                nodes.setdefault(source, model)
+                edges[source, key] = None
+    return list(nodes.items()), list(edges)
+
+
+def _label(task: Task) -> str:
+    if task.op.cut == "load":
+        path = getattr(task.numbers["entry"], "path", None)
+        return f"load\n{path.parent.name if path else 'memory'}"
+    numbers = "".join(
+        f"\n{key}={_shown(value)}" for key, value in task.numbers.items() if key != "seed"
+    )
+    return _short(task) + numbers
+
+
+def _short(task: Task) -> str:
+    return task.op.name.rpartition(".")[2].lstrip("_")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(map(_shown, value)) + ")"
+    if isinstance(value, int) and value > 2**40:
+        return f"…{value % 10**6:06d}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _grouped(names: list[str], most: int = 6) -> Iterator[str]:
+    yield from (f"    left out: {name}" for name in names[:most])
+    if len(names) > most:
+        yield f"    and {len(names) - most} more (all of them: --format json)"
+
+
+def _some(name: str, known: set[str]) -> str:
+    """The nearest name; not all of them, they are many."""
+    return nearest(name, known).partition("; known")[0]

@@ -1,0 +1,1 @@
+"""A merge method from outside: the median of models, written as anyone would."""

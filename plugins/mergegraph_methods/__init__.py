@@ -1,0 +1,1 @@
+"""The bundled merge methods: plugins like everyone's, one file each."""
