@@ -9,9 +9,9 @@ from threading import Condition, Thread
 from typing import Any, Protocol
 
 from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.findings import Check
 from mergegraph.reading import Reader
 from mergegraph.schedule import WINDOW, Pass, Schedule, Unit
-from mergegraph.stage import Check
 from mergegraph.store import Store
 from mergegraph.tasks import Task
 

@@ -13,12 +13,13 @@ import networkx as nx
 from mergegraph import config as configs
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.findings import Check
 from mergegraph.methods import Method
 from mergegraph.model import Model, SideFiles, checkpoint_model
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.recipe import Recipe, Stage
-from mergegraph.stage import Built, Check, Explained, build_stage
+from mergegraph.stage import Built, Explained, build_stage
 from mergegraph.tasks import Task, walk
 
 

@@ -1,0 +1,190 @@
+"""The inputs of one output tensor: which take part, in which shape, and with which entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mergegraph import config as configs
+from mergegraph.errors import MergeGraphError
+from mergegraph.findings import Findings
+from mergegraph.methods import Method
+from mergegraph.model import Model
+from mergegraph.names import is_embedding, is_head, layer_of
+from mergegraph.ops.arithmetic import cast, crop, extend, fill_nonfinite, load
+from mergegraph.ops.folds import count_nonfinite
+from mergegraph.outline import Outline, Part
+from mergegraph.recipe import Stage
+from mergegraph.tasks import Task
+
+WORK = "float32"  # the dtype of all arithmetic
+
+
+@dataclass(frozen=True)
+class Input:
+    """One model's tensor on its way into a merge; `stored` is its dtype on disk."""
+
+    part: Part
+    task: Task
+    stored: str
+    is_base: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The inputs to be merged, or the one to be copied instead; neither if there is nothing."""
+
+    merged: tuple[Input, ...] = ()
+    copied: Input | None = None
+
+
+class InputReader:
+    """Finds the inputs of a stage's tensors by the policies that the stage states."""
+
+    def __init__(
+        self, stage: Stage, method: Method, models: Mapping[str, Model], findings: Findings
+    ) -> None:
+        self.stage = stage
+        self.method = method
+        self.donor = models[stage.donor]
+        self.findings = findings
+        self.vocabularies: dict[int, int] = {}
+
+    def take(self, outline: Outline) -> Taken:
+        """The inputs that there are; those missing are dealt with as `on_missing` says."""
+        if outline.is_copy:
+            return Taken(copied=self.kept(outline))
+        wanted = self.wanted(outline)
+        found, missing = [], []
+        for part, is_base in wanted:
+            task, stored = self.tensor(part, [each for each, _ in wanted])
+            if task is None:
+                missing.append(part)
+            else:
+                found.append(Input(part, task, stored, is_base))
+        return self.without(outline, found, missing) if missing else Taken(tuple(found))
+
+    def kept(self, outline: Outline) -> Input:
+        """The tensor of a part that no module of the recipe speaks of."""
+        part = outline.parts[0]
+        return Input(part, part.model.tensors[part.name], part.model.stored[part.name])
+
+    def wanted(self, outline: Outline) -> list[tuple[Part, bool]]:
+        """Every part that is to take part, and whether it is the base."""
+        parts = [(part, False) for part in outline.parts]
+        base = outline.base
+        if base is None:
+            return parts
+        listed = [i for i, (part, _) in enumerate(parts) if part.model is base.model]
+        if self.method.takes_base:
+            if listed:
+                del parts[listed[0]]
+            return [(base, True), *parts]
+        if not listed and outline.slice.length is None:
+            told = f"{self.method.name} takes no base: {base.model.reference} is one more model"
+            self.findings.note(f"{self.stage.place}: {told} of it, as in mergekit")
+            return [*parts, (base, False)]
+        return parts
+
+    def tensor(self, part: Part, parts: Sequence[Part]) -> tuple[Task | None, str]:
+        """The task of a part, and its stored dtype; the head of a tied model is its embedding."""
+        model = part.model
+        if is_head(part.name):
+            if all(_is_tied(each.model) for each in parts):
+                return None, ""  # merged once, as the embedding
+            if part.name not in model.tensors and configs.ties_head(model.config) is not False:
+                embedding = next((name for name in model.tensors if is_embedding(name)), None)
+                if embedding:
+                    told = f"{part.name} is tied to {embedding}, which stands for it"
+                    self.findings.note(f"{model.reference}: {told}")
+                    return model.tensors[embedding], model.stored[embedding]
+        return model.tensors.get(part.name), model.stored.get(part.name, "")
+
+    def without(self, outline: Outline, found: list[Input], missing: Sequence[Part]) -> Taken:
+        """What to do where some models lack a tensor."""
+        if not found:
+            if is_head(outline.name):
+                self.findings.note(f"{outline.name}: left out, it is tied to the embedding")
+            return Taken()
+        names = ", ".join(dict.fromkeys(part.model.reference for part in missing))
+        base = next((each for each in found if each.is_base), None)
+        if self.stage.on_missing == "skip":
+            self.findings.note(f"{outline.name}: merged without {names}, which has it not")
+            if found == [base] or (self.method.needs_base and base is None):
+                return Taken(copied=found[0])
+            return Taken(tuple(found))
+        if self.stage.on_missing == "base" and base is not None:
+            self.findings.note(f"{outline.name}: taken from the base, {names} has it not")
+            return Taken(copied=base)
+        fact = f"{outline.name}: not in {names}, but in {found[0].part.model.reference}"
+        place = missing[0].source.place
+        self.findings.wrong(place, f"{fact}; set on_missing to skip or base", outline.name)
+        return Taken()
+
+    def shaped(self, outline: Outline, inputs: Sequence[Input]) -> list[Input]:
+        """Inputs of one shape: vocabularies cut or extended as `on_vocab` says.
+
+        Raises MergeGraphError if the shapes differ otherwise, or if nothing is said.
+        """
+        shapes = {each.task.spec.shape for each in inputs}
+        if len(shapes) == 1:
+            return list(inputs)
+        told = ", ".join(f"{each.part.model.reference} {each.task.spec.shape}" for each in inputs)
+        if len({shape[1:] for shape in shapes}) > 1 or not all(map(_is_vocabulary, inputs)):
+            raise MergeGraphError(f"shapes differ: {told}")
+        if self.stage.on_vocab == "error":
+            raise MergeGraphError(f"vocabularies differ: {told}; set on_vocab to intersect or base")
+        leader = next((each for each in inputs if each.is_base), inputs[0])
+        rows = leader.task.spec.shape[0]
+        if self.stage.on_vocab == "intersect":
+            rows = min(shape[0] for shape in shapes)
+        self.findings.note(f"{outline.name}: vocabularies differ ({told}); {rows} rows are kept")
+        if outline.name in self.donor.tensors:
+            self.vocabularies[self.donor.tensors[outline.name].spec.shape[0]] = rows
+        return [_resized(each, rows, leader) for each in inputs]
+
+    def finite(self, inputs: Sequence[Input]) -> list[Input]:
+        """Inputs in the dtype of the arithmetic; NaN and infinity as `on_nonfinite` says."""
+        work = [replace(each, task=cast(each.task, WORK)) for each in inputs]
+        if self.stage.on_nonfinite == "raise":
+            for given, each in zip(inputs, work, strict=True):
+                told = f"{each.part.model.reference}: {each.part.name} has NaN or infinite entries"
+                remedy = "; set on_nonfinite to base or propagate to merge all the same"
+                if given.task.op is load:
+                    self.findings.check(count_nonfinite(each.task), told + remedy, is_fatal=True)
+        return _filled(work) if self.stage.on_nonfinite == "base" else work
+
+
+def _filled(inputs: Sequence[Input]) -> list[Input]:
+    """Inputs whose NaN and infinite entries are the base's, or else the mean of the others."""
+    base = next((each for each in inputs if each.is_base), None)
+    filled = []
+    for each in inputs:
+        others = [base] if base and each is not base else [o for o in inputs if o is not each]
+        tasks = [other.task for other in others]
+        filled.append(replace(each, task=fill_nonfinite(each.task, *tasks)) if tasks else each)
+    return filled
+
+
+def _is_tied(model: Model) -> bool:
+    return bool(configs.ties_head(model.config)) and any(map(is_embedding, model.tensors))
+
+
+def _is_vocabulary(given: Input) -> bool:
+    """Whether the rows of a tensor are the tokens of its model's vocabulary."""
+    name, spec = given.part.name, given.task.spec
+    if is_embedding(name) or is_head(name):
+        return True
+    sizes = configs.vocabulary_sizes(given.part.model.config)
+    return layer_of(name) is None and bool(spec.shape) and spec.shape[0] in sizes
+
+
+def _resized(given: Input, rows: int, leader: Input) -> Input:
+    task = given.task
+    if task.spec.shape[0] > rows and task.op is load:
+        task = load(entry=task.numbers["entry"], rows=rows)
+    elif task.spec.shape[0] > rows:
+        task = crop(task, rows=rows)
+    elif task.spec.shape[0] < rows:
+        task = extend(cast(task, WORK), cast(leader.task, WORK))
+    return replace(given, task=task)
