@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import prod
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
@@ -14,6 +16,10 @@ from mergegraph.spec import DTYPE_OF_CODE, Spec
 
 MAX_HEADER = 100_000_000  # what the safetensors library accepts, too
 _PREFIX = 8
+_FIELDS = {"dtype", "shape", "data_offsets"}
+_NOT_READ = {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
+_MOST_ENTRIES = 2**56  # of one tensor; beyond it the library's count of bits overflows
+_LONGEST_NUMBER = 20  # digits of 2 ** 64
 
 
 @dataclass(frozen=True)
@@ -39,18 +45,17 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read and check a file's header; raises MergeGraphError saying what is wrong with it."""
     try:
+        stat = path.stat()
+        if not S_ISREG(stat.st_mode):
+            raise MergeGraphError(f"{path}: cannot be read: not a file")
+        size = stat.st_size
         with path.open("rb") as file:
-            stat = path.stat()
-            size = stat.st_size
             prefix = file.read(_PREFIX)
-            length = int.from_bytes(prefix, "little")
-            if len(prefix) < _PREFIX or length > min(MAX_HEADER, size - _PREFIX):
-                raise _bad(path, f"a header of {length} bytes does not fit in {size} bytes")
-            text = file.read(length)
+            text = file.read(_length(path, prefix, size))
     except OSError as error:
         raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
     digest = sha256(prefix + text).hexdigest()
-    start = _PREFIX + length
+    start = _PREFIX + len(text)
     tensors = _parse(path, text)
     identity = f"{path.resolve()}:{size}:{stat.st_mtime_ns}:{digest}"
     entries = {name: _entry(path, name, tensors[name], start, size, identity) for name in tensors}
@@ -58,14 +63,25 @@ def read_header(path: Path) -> Header:
     return Header(entries, digest, size, stat.st_mtime_ns)
 
 
+def _length(path: Path, prefix: bytes, size: int) -> int:
+    if prefix == b"version ":
+        raise MergeGraphError(f"{path}: a Git LFS pointer, not the file; fetch it: git lfs pull")
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < _PREFIX or length > min(MAX_HEADER, size - _PREFIX):
+        raise _bad(path, f"a header of {length} bytes does not fit in {size} bytes")
+    return length
+
+
 def _parse(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        found = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_int=_count)
     except (ValueError, RecursionError) as error:
-        raise _bad(path, f"the header is not JSON ({error})") from error
+        raise _bad(path, f"the header is not sound JSON ({error})") from error
     if not isinstance(found, dict):
         raise _bad(path, "the header is not a JSON object")
-    found.pop("__metadata__", None)
+    notes = found.pop("__metadata__", None) or {}
+    if not isinstance(notes, dict) or not all(map(_is_text, (*notes, *notes.values()))):
+        raise _bad(path, "its __metadata__ does not map words to words")
     return found
 
 
@@ -78,21 +94,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _count(digits: str) -> int | float:
+    """A whole number in JSON; one that can be no count is a float, which no check lets pass."""
+    is_count = digits.isdigit() and len(digits) <= _LONGEST_NUMBER
+    return int(digits) if is_count else float(digits)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def _entry(path: Path, name: str, found: Any, start: int, size: int, identity: str) -> Entry:
-    if not name or any(ord(letter) < 32 for letter in name):  # noqa: PLR2004
-        raise _bad(path, f"{name!r} is not a tensor name")
-    if not isinstance(found, dict):
-        raise _bad(path, f"{name}: its entry is not a JSON object")
-    code: Any = found.get("dtype")
-    shape: Any = found.get("shape")
-    offsets: Any = found.get("data_offsets")
-    if code not in DTYPE_OF_CODE:
-        raise _bad(path, f"{name}: dtype {code!r} is not one that mergegraph knows")
-    if not _are_counts(shape):
-        raise _bad(path, f"{name}: shape {shape!r} is not a list of sizes")
+    if not name or not name.isprintable():
+        raise _bad(path, f"{name!r} is not a tensor name: it is empty or cannot be printed")
+    if not isinstance(found, dict) or found.keys() != _FIELDS:
+        raise _bad(path, f"{name}: its entry is not an object of dtype, shape and data_offsets")
+    spec = _spec(path, name, found["dtype"], found["shape"])
+    offsets: Any = found["data_offsets"]
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:  # noqa: PLR2004
-        raise _bad(path, f"{name}: {offsets!r} is not a range of bytes")
-    spec = Spec(tuple(shape), DTYPE_OF_CODE[code])
+        raise _bad(path, f"{name}: {_shown(offsets)} is not a range of bytes")
     first, last = (start + offset for offset in offsets)
     if last - first != spec.nbytes:
         raise _bad(path, f"{name}: {spec} takes {spec.nbytes} bytes, its range has {last - first}")
@@ -101,20 +121,40 @@ def _entry(path: Path, name: str, found: Any, start: int, size: int, identity: s
     return Entry(path, first, spec, f"{identity}:{name}")
 
 
+def _spec(path: Path, name: str, code: Any, shape: Any) -> Spec:
+    if not isinstance(code, str) or code not in DTYPE_OF_CODE:
+        if isinstance(code, str) and code in _NOT_READ:
+            raise MergeGraphError(f"{path}: {name}: tensors of dtype {code} cannot be merged")
+        raise _bad(path, f"{name}: {_shown(code)} is not a dtype")
+    if not _are_counts(shape):
+        raise _bad(path, f"{name}: shape {_shown(shape)} is not a list of sizes")
+    if prod(each or 1 for each in shape) > _MOST_ENTRIES:
+        raise _bad(path, f"{name}: shape {_shown(shape)} is larger than any tensor")
+    return Spec(tuple(shape), DTYPE_OF_CODE[code])
+
+
 def _are_counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
+    return isinstance(value, list) and all(type(each) is int for each in value)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 60 else f"{text[:50]}..."  # noqa: PLR2004
 
 
 def _check_gaps(path: Path, entries: Mapping[str, Entry], start: int, size: int) -> None:
     """Every byte after the header belongs to one tensor, as the format demands."""
     end = start
+    last = ""
     for name, entry in sorted(
         entries.items(), key=lambda item: (item[1].offset, item[1].spec.nbytes)
     ):
-        if entry.offset != end:
-            kind = "overlap" if entry.offset < end else "have a gap before them"
-            raise _bad(path, f"the bytes of {name} {kind}")
+        if entry.offset < end:
+            raise _bad(path, f"the bytes of {name} overlap those of {last}")
+        if entry.offset > end:
+            raise _bad(path, f"the bytes before those of {name} belong to nothing")
         end += entry.spec.nbytes
+        last = name
     if end != size:
         raise _bad(path, f"{size - end} bytes after the last tensor belong to nothing")
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
 
-from mergegraph import config as configs
 from mergegraph.checkpoint import Checkpoint
-from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.config import Config
 from mergegraph.findings import Check
-from mergegraph.methods import Method
-from mergegraph.model import Model, SideFiles, checkpoint_model
-from mergegraph.ops.arithmetic import cast, load
-from mergegraph.ops.folds import count_nonfinite
+from mergegraph.model import SideFiles
 from mergegraph.recipe import Recipe, Stage
-from mergegraph.stage import Built, Explained, build_stage
+from mergegraph.stage import Explained
 from mergegraph.tasks import Task, walk
 
 
@@ -40,7 +34,7 @@ class Directory:
     recipe: Recipe
     stage: Stage
     seed: int
-    config: configs.Config
+    config: Config
     sides: SideFiles
     parents: tuple[str, ...]
     explained: Mapping[str, Explained]
@@ -85,238 +79,3 @@ def plan_of(outputs: Sequence[Output], checks: Sequence[Check]) -> Plan:
         graph.add_node(task.key, task=task)
         graph.add_edges_from((parent.key, task.key) for parent in task.inputs)
     return Plan(nx.freeze(graph), tuple(outputs), tuple(checks))
-
-
-def make_plan(
-    recipes: Sequence[Recipe],
-    methods: Mapping[str, Method],
-    open_model: Callable[[str], Checkpoint],
-    *,
-    places: Sequence[Path],
-    seed: int | None = None,
-    identity: str = "",
-) -> Plan:
-    """Compile recipes to one plan; the result of each goes to the place given for it.
-
-    `seed` overrides the recipes' own; `identity` names the versions that results depend on.
-    Raises ProblemsError with everything that is wrong in the recipes and with their inputs.
-    """
-    planner = _Planner(methods, open_model, seed, identity)
-    for recipe, place in zip(recipes, places, strict=True):
-        planner.add(recipe, place)
-    if planner.problems:
-        raise ProblemsError(sorted(planner.problems, key=_reading_order))
-    made = plan_of(planner.outputs, planner.checks)
-    return replace(
-        made,
-        directories=tuple(planner.directories),
-        accounts=tuple(_accounts(made, planner.checkpoints.values())),
-        notes=tuple(dict.fromkeys(planner.notes)),
-    )
-
-
-class _Planner:
-    """Gathers what the recipes come to."""
-
-    def __init__(
-        self,
-        methods: Mapping[str, Method],
-        open_model: Callable[[str], Checkpoint],
-        seed: int | None,
-        identity: str,
-    ) -> None:
-        self.methods = methods
-        self.open_model = open_model
-        self.seed = seed
-        self.identity = identity
-        self.problems: list[Problem] = []
-        self.notes: list[str] = []
-        self.outputs: list[Output] = []
-        self.checks: list[Check] = []
-        self.directories: list[Directory] = []
-        self.checkpoints: dict[tuple[Path, tuple[str, ...]], Checkpoint] = {}
-        self.models: dict[tuple[Path, tuple[str, ...]], Model] = {}
-
-    def add(self, recipe: Recipe, place: Path) -> None:
-        self.problems += recipe.problems
-        self.notes += recipe.notes
-        built: dict[str, Model | None] = {each.name: None for each in recipe.stages if each.name}
-        for stage in _in_order(recipe.stages):
-            method = self.methods.get(stage.method)
-            models = self.find(stage, built)
-            if method is None or models is None:
-                continue
-            seed = self.seed if self.seed is not None else stage.seed or 0
-            made = build_stage(stage, models, method, seed)
-            self.problems += made.problems
-            self.notes += made.notes
-            self.checks += made.checks
-            if made.problems:
-                continue
-            if stage.name is not None:
-                built[stage.name] = made.model
-            is_result = stage is recipe.result
-            if is_result or stage.out is not None:
-                path = Path(stage.out).expanduser() if stage.out is not None else place
-                self.write(recipe, stage, made, path, seed)
-
-    def find(self, stage: Stage, built: Mapping[str, Model | None]) -> dict[str, Model] | None:
-        """The models that a stage names; None if one could not be had, or a stage has problems."""
-        models = {}
-        complete = True
-        for reference, place in stage.models():
-            if reference in models:
-                continue
-            if reference in built:
-                found = built[reference]
-                complete = complete and found is not None
-                if found is not None:
-                    models[reference] = found
-                continue
-            try:
-                models[reference] = self.opened(reference)
-            except MergeGraphError as error:
-                self.problems.append(Problem(place, str(error)))
-                complete = False
-        return models if complete else None
-
-    def opened(self, reference: str) -> Model:
-        """The model of a checkpoint; two ways to write one place are one model."""
-        checkpoint = self.open_model(reference)
-        place = (checkpoint.root.resolve(), tuple(sorted(checkpoint.headers)))
-        if place not in self.models:
-            self.checkpoints[place] = checkpoint
-            self.models[place] = checkpoint_model(checkpoint)
-        return self.models[place]
-
-    def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
-        if any(path.resolve() == each.path.resolve() for each in self.directories):
-            self.problems.append(Problem(stage.place, f"{path} is written by another stage, too"))
-        if any(path.resolve() == root for root, _ in self.checkpoints):
-            self.problems.append(Problem(stage.place, f"{path} is an input; write somewhere else"))
-        if not made.model.tensors and not self.problems:
-            self.problems.append(Problem(stage.place, "the result would hold no tensors"))
-        outputs = [
-            Output(path, name, cast(task, made.model.stored[name]) if task.spec.is_float else task)
-            for name, task in made.model.tensors.items()
-        ]
-        self.outputs += outputs
-        self.checks += _output_checks(stage, outputs)
-        config = made.model.config
-        if config:
-            config = configs.with_dtype(config, _main_dtype(outputs))
-        sides = self.sides(stage, made.model.sides)
-        directory = Directory(
-            path=path,
-            recipe=recipe,
-            stage=stage,
-            seed=seed,
-            config=config,
-            sides=sides,
-            parents=made.model.parents,
-            explained=made.explained,
-            key=self.key(outputs, config, sides),
-        )
-        self.directories.append(directory)
-
-    def sides(self, stage: Stage, sides: SideFiles) -> SideFiles:
-        """The donor's side files, with the tokenizer and template that the stage asks for."""
-        if stage.tokenizer_source is not None:
-            self.check_tokenizers(stage)
-        template = stage.chat_template
-        if template is None:
-            return sides
-        if "{" not in template:
-            fact = f"chat_template '{template}': only the text of a Jinja template is supported"
-            self.problems.append(Problem(stage.place, fact))
-        return replace(sides, texts={"chat_template.jinja": template})
-
-    def check_tokenizers(self, stage: Stage) -> None:
-        """Vocabularies are not merged: whatever source is named must come to the same."""
-        digests = {}
-        for model, _ in stage.models():
-            if found := next((c for c in self.checkpoints.values() if c.reference == model), None):
-                digests[model] = _tokenizer_digest(found)
-        if len(set(digests.values())) > 1:
-            fact = (
-                f"tokenizer_source {stage.tokenizer_source}: the tokenizers of "
-                f"{', '.join(digests)} differ, and vocabularies cannot be merged; without it the "
-                "donor's is copied"
-            )
-            self.problems.append(Problem(stage.place, fact))
-
-    def key(self, outputs: Sequence[Output], config: configs.Config, sides: SideFiles) -> str:
-        """A digest of everything that the bytes of a result depend on."""
-        digest = sha256(self.identity.encode())
-        for each in outputs:
-            digest.update(f"{each.name}\n{each.task.key}\n".encode())
-        digest.update(json.dumps(config, sort_keys=True).encode())
-        for name in sides.names:
-            digest.update(f"{name}\n".encode() + ((sides.root or Path()) / name).read_bytes())
-        digest.update(json.dumps(dict(sides.texts or {}), sort_keys=True).encode())
-        return digest.hexdigest()
-
-
-def _in_order(stages: Sequence[Stage]) -> list[Stage]:
-    """Stages after those they stand on; those in a circle are left out, they are reported."""
-    named = {stage.name: stage for stage in stages if stage.name is not None}
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    place = {id(stage): i for i, stage in enumerate(stages)}
-    graph.add_nodes_from(range(len(stages)))
-    for stage in stages:
-        for reference, _ in stage.models():
-            if reference in named:
-                graph.add_edge(place[id(named[reference])], place[id(stage)])
-    circular = {
-        i for part in nx.strongly_connected_components(graph) if len(part) > 1 for i in part
-    }
-    circular |= set(nx.nodes_with_selfloops(graph))
-    graph.remove_nodes_from(list(circular))
-    return [stages[i] for i in nx.lexicographical_topological_sort(graph)]
-
-
-def _output_checks(stage: Stage, outputs: Sequence[Output]) -> list[Check]:
-    if stage.on_nonfinite == "propagate":
-        return []
-    return [
-        Check(
-            count_nonfinite(each.task),
-            f"{each.directory}: {each.name} came to be NaN or infinite in {each.task.spec.dtype}",
-            is_fatal=True,
-        )
-        for each in outputs
-        if each.task.spec.is_float and each.task.op is not load
-    ]
-
-
-def _main_dtype(outputs: Sequence[Output]) -> str:
-    """The dtype of most bytes of floats."""
-    nbytes: dict[str, int] = {}
-    for each in outputs:
-        if each.task.spec.is_float:
-            nbytes[each.task.spec.dtype] = (
-                nbytes.get(each.task.spec.dtype, 0) + each.task.spec.nbytes
-            )
-    return max(nbytes, key=lambda dtype: nbytes[dtype]) if nbytes else "float32"
-
-
-def _tokenizer_digest(checkpoint: Checkpoint) -> str:
-    vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
-    digest = sha256()
-    for name in vocabularies:
-        if name in checkpoint.side_files:
-            digest.update((checkpoint.root / name).read_bytes())
-    return digest.hexdigest()
-
-
-def _accounts(plan: Plan, checkpoints: Iterable[Checkpoint]) -> Iterable[Account]:
-    read = {task.numbers["entry"].identity for task in plan.tasks if task.op is load}
-    for checkpoint in checkpoints:
-        left_out = [name for name, each in checkpoint.entries.items() if each.identity not in read]
-        yield Account(checkpoint, len(checkpoint.entries) - len(left_out), tuple(left_out))
-
-
-def _reading_order(problem: Problem) -> tuple[str, int, int]:
-    file, _, place = problem.place.partition(":")
-    line, _, column = place.partition(":")
-    return file, int(line) if line.isdigit() else 0, int(column) if column.isdigit() else 0

@@ -1,0 +1,195 @@
+"""Drafts of passes: which tasks can share one reading of their inputs, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import networkx as nx
+
+from mergegraph.tasks import Task, rebuilt, walk
+
+FLOAT_NBYTES = 4  # of an entry in the arithmetic
+
+# A pass is known by its place: group, level, entries of its tensors, entries of a row.
+Place = tuple[int, int, int, int]
+
+
+@dataclass
+class Draft:
+    """A pass in the making."""
+
+    place: Place
+    writes: dict[str, list[int]] = field(default_factory=dict)
+    written: dict[str, Task] = field(default_factory=dict)
+    folds: dict[str, Task] = field(default_factory=dict)
+    keeps: dict[str, Task] = field(default_factory=dict)
+    then: list[Task] = field(default_factory=list)
+    steps: list[Task] = field(default_factory=list)
+    held: dict[str, Task] = field(default_factory=dict)
+
+    def needed(self) -> Iterator[Task]:
+        """Values it takes from the store, for its strips or afterwards."""
+        yield from self.held.values()
+        for task in (*self.steps, *self.then):
+            yield from (each for each in task.inputs if is_stored(each))
+
+
+def lower(roots: Sequence[Task], allowance: int) -> dict[str, Task]:
+    """What stands for each root: whole ops that would not fit give way to their folds."""
+    tasks = list(walk(*roots))
+    groups = _groups(tasks)
+    inputs: dict[int, dict[str, int]] = {}
+    for task in tasks:
+        if task.op.streamed and big_inputs(task):
+            for each in big_inputs(task):
+                sizes = inputs.setdefault(groups[each.key], {})
+                sizes[each.key] = each.spec.numel * max(FLOAT_NBYTES, each.spec.itemsize)
+    fits = {
+        group: sum(sizes.values()) + max(sizes.values()) * 3 <= allowance
+        for group, sizes in inputs.items()
+    }
+
+    def change(task: Task, given: list[Task]) -> Task:
+        if task.op.streamed and big_inputs(task) and not fits[groups[big_inputs(task)[0].key]]:
+            return task.op.streamed(*given, **task.numbers)
+        unchanged = all(new is old for new, old in zip(given, task.inputs, strict=True))
+        return task if unchanged else task.op(*given, **task.numbers)
+
+    return rebuilt(roots, change)
+
+
+def _groups(tasks: Iterable[Task]) -> dict[str, int]:
+    """The group of each task: big tensors made of one another, or of the same inputs."""
+    graph: nx.Graph[str] = nx.Graph()
+    for task in tasks:
+        graph.add_node(task.key)
+        graph.add_edges_from((task.key, each.key) for each in big_inputs(task))
+    groups: dict[str, int] = {}
+    for key in graph:
+        if key not in groups:
+            number = len(groups)
+            groups.update(dict.fromkeys(nx.node_connected_component(graph, key), number))
+    return groups
+
+
+def big_inputs(task: Task) -> list[Task]:
+    """The inputs that come in strips."""
+    return [each for each in task.inputs if not each.is_small]
+
+
+def is_stored(task: Task) -> bool:
+    """Whether a task's value lives in the store, not in strips."""
+    return task.is_small or task.op.cut == "whole"
+
+
+def _is_step_fold(task: Task) -> bool:
+    return task.op.cut == "fold" and bool(big_inputs(task))
+
+
+def _levels(tasks: Iterable[Task]) -> dict[str, int]:
+    """The first level of passes in which a value can be used."""
+    levels: dict[str, int] = {}
+    for task in tasks:
+        level = max((levels[each.key] for each in task.inputs), default=0)
+        levels[task.key] = level + (is_stored(task) and bool(big_inputs(task)))
+    return levels
+
+
+def make_drafts(
+    tasks: Sequence[Task], roots: Sequence[Task]
+) -> tuple[list[Draft], dict[str, Place]]:
+    """The passes by what they end in, and for each value in the store the pass that makes it."""
+    groups, levels = _groups(tasks), _levels(tasks)
+    drafts: dict[Place, Draft] = {}
+    homes: dict[str, Place] = {}
+
+    def draft(task: Task, level: int) -> Draft:
+        place = (groups[task.key], level, task.spec.numel, task.spec.row)
+        return drafts.setdefault(place, Draft(place))
+
+    for task in tasks:
+        if not is_stored(task):
+            continue
+        big = big_inputs(task)
+        level = max((levels[each.key] for each in task.inputs), default=0)
+        if _is_step_fold(task):
+            chosen = draft(big[0], level)
+            chosen.folds[task.key] = task
+            homes[task.key] = chosen.place
+            continue
+        places = [homes[each.key] for each in task.inputs if each.key in homes]
+        for each in big:
+            if not is_stored(each):
+                chosen = draft(each, level)
+                chosen.keeps[each.key] = each
+                places.append(chosen.place)
+        homes[task.key] = max(places, key=_line_order)
+        drafts[homes[task.key]].then.append(task)
+    for number, task in enumerate(roots):
+        chosen = draft(task, levels[task.key])
+        chosen.written[task.key] = task
+        chosen.writes.setdefault(task.key, []).append(number)
+    return sorted(drafts.values(), key=lambda each: _line_order(each.place)), homes
+
+
+def _line_order(place: Place) -> tuple[int, ...]:
+    """An order in which every pass stands after those that it needs: by level, then by group."""
+    group, level, *shape = place
+    return level, group, *shape
+
+
+def trace(unit: Sequence[Draft]) -> None:
+    """Find the steps of each pass: what its ends are made of, down to loads and the store."""
+    kept: dict[str, Task] = {}
+    for draft in unit:
+        draft.steps, draft.held = [], {}
+        seen: set[str] = set()
+        ends = (*draft.written.values(), *draft.keeps.values(), *draft.folds.values())
+        stack = [(task, False) for task in reversed(ends)]
+        while stack:
+            task, opened = stack.pop()
+            if opened:
+                draft.steps.append(task)
+            elif task.key not in seen:
+                seen.add(task.key)
+                if task.key in kept or (is_stored(task) and task.key not in draft.folds):
+                    draft.held[task.key] = task
+                else:
+                    stack.append((task, True))
+                    stack.extend((each, False) for each in reversed(big_inputs(task)))
+        kept.update(draft.keeps)
+
+
+def make_units(drafts: Sequence[Draft], homes: Mapping[str, Place]) -> list[list[Draft]]:
+    """Passes of a group on end, broken where one waits for another group; in running order."""
+    levels: dict[tuple[int, int], list[Draft]] = {}
+    for draft in drafts:
+        levels.setdefault(draft.place[:2], []).append(draft)
+    parts: list[list[Draft]] = []
+    open_part: dict[int, list[Draft]] = {}
+    for (group, _), level in sorted(levels.items()):
+        for draft in level:
+            trace([draft])
+        foreign = any(home[0] != group for draft in level for home in origins(draft, homes))
+        if group not in open_part or foreign:
+            open_part[group] = []
+            parts.append(open_part[group])
+        open_part[group] += level
+    return _in_running_order(parts, homes)
+
+
+def _in_running_order(parts: list[list[Draft]], homes: Mapping[str, Place]) -> list[list[Draft]]:
+    """Each part after those it needs, and otherwise in the order of the outputs."""
+    part_of = {draft.place: i for i, part in enumerate(parts) for draft in part}
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(parts)))
+    for i, part in enumerate(parts):
+        needed = {part_of[home] for draft in part for home in origins(draft, homes)} - {i}
+        graph.add_edges_from((other, i) for other in needed)
+    return [parts[i] for i in nx.lexicographical_topological_sort(graph)]
+
+
+def origins(draft: Draft, homes: Mapping[str, Place]) -> set[Place]:
+    """The passes that make what a pass takes from the store."""
+    return {homes[task.key] for task in draft.needed() if task.key in homes}
