@@ -1,10 +1,17 @@
 """A query engine for weights: recipes in, merged checkpoints out."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mergegraph.errors import MergeGraphError
 from mergegraph.hookspecs import hookimpl
 from mergegraph.methods import Between, Method, PerModel, method
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
+
+if TYPE_CHECKING:
+    from mergegraph.memory import merge
+    from mergegraph.pipeline import run
 
 __version__ = "0.1.0"
 
@@ -16,6 +23,17 @@ __all__ = [
     "Spec",
     "Task",
     "hookimpl",
+    "merge",
     "method",
     "op",
+    "run",
 ]
+
+_LATER = {"merge": "mergegraph.memory", "run": "mergegraph.pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    """What plugins do not need is imported when it is asked for, so that help starts fast."""
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'mergegraph' has no attribute '{name}'")

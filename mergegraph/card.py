@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mergegraph.checkpoint import Checkpoint
+from mergegraph.fingerprint import fingerprint
 from mergegraph.plan import Directory
 from mergegraph.shards import Shard
 
@@ -33,7 +34,6 @@ class Provenance:
 
     packages: Mapping[str, str]
     methods: Mapping[str, str]
-    checkpoints: Sequence[Checkpoint]
     settings: Sequence[str]
 
 
@@ -53,7 +53,7 @@ def manifest_text(
         "seed": directory.seed,
         "packages": dict(provenance.packages),
         "methods": dict(provenance.methods),
-        "inputs": [_input(each) for each in provenance.checkpoints],
+        "inputs": [_input(each) for each in directory.parents],
         "tensors": {
             name: _tensor(shard, name, digests[name]) for shard in shards for name in shard.slots
         },
@@ -63,10 +63,11 @@ def manifest_text(
 
 def card_text(directory: Directory, provenance: Provenance) -> str:
     """The model card: the parents, the recipe, and how to make the result again."""
-    front = ["base_model:", *(f"- {json.dumps(each)}" for each in directory.parents)]
+    parents = [each.reference for each in directory.parents]
+    front = ["base_model:", *(f"- {json.dumps(name)}" for name in parents)]
     front += ["base_model_relation: merge", "library_name: transformers", "tags:"]
     front += ["- mergegraph", "- merge", *(f"- {method}" for method in _methods(directory))]
-    made_of = "\n".join(f"- `{each}`" for each in directory.parents)
+    made_of = "\n".join(f"- `{name}`" for name in parents)
     seed = f" --seed {directory.seed}" if directory.seed else ""
     settings = "".join(f" --set {json.dumps(each)}" for each in provenance.settings)
     versions = ", ".join(f"{name} {found}" for name, found in provenance.packages.items())
@@ -110,7 +111,11 @@ def _methods(directory: Directory) -> Iterable[str]:
 
 def _input(checkpoint: Checkpoint) -> dict[str, Any]:
     files = [
-        {"name": name, "nbytes": header.nbytes, "header_sha256": header.digest}
+        {
+            "name": name,
+            "nbytes": header.nbytes,
+            "fingerprint": fingerprint(checkpoint.root / name, header),
+        }
         for name, header in checkpoint.headers.items()
     ]
     return {"model": checkpoint.reference, "files": files}

@@ -18,6 +18,7 @@ _COUNTS = (
     "decoder_layers",
     "depth",
 )
+_QUANTIZED = ("quantization_config", "compression_config", "quantization")
 _TIED = "tie_word_embeddings"
 
 
@@ -40,10 +41,9 @@ def ties_head(config: Config) -> bool | None:
 
 def quantization(config: Config) -> str | None:
     """The name of the method by which the weights are quantised, if they are."""
-    found = config.get("quantization_config")
-    if not isinstance(found, Mapping):
-        return None
-    return str(found.get("quant_method", "unnamed"))
+    told = (part.get(key) for part in _parts(config) for key in _QUANTIZED)
+    found = next((each for each in told if isinstance(each, Mapping) and each), None)
+    return None if found is None else str(found.get("quant_method") or "unnamed")
 
 
 def with_layers(

@@ -34,9 +34,11 @@ class ProblemsError(MergeGraphError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], *, only_close: bool = False) -> str:
     """A remedy for a word nobody knows: `; did you mean 'density'?`, or the known words."""
     words = sorted(set(known))
     if close := get_close_matches(word, words, n=1, cutoff=0.6):
         return f"; did you mean '{close[0]}'?"
+    if only_close:
+        return ""
     return f"; known: {', '.join(words)}" if words else ""

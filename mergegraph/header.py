@@ -19,6 +19,7 @@ _PREFIX = 8
 _FIELDS = {"dtype", "shape", "data_offsets"}
 _NOT_READ = {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
 _MOST_ENTRIES = 2**56  # of one tensor; beyond it the library's count of bits overflows
+_MOST_AXES = 64  # of torch's tensors
 _LONGEST_NUMBER = 20  # digits of 2 ** 64
 
 
@@ -79,10 +80,15 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
         raise _bad(path, f"the header is not sound JSON ({error})") from error
     if not isinstance(found, dict):
         raise _bad(path, "the header is not a JSON object")
-    notes = found.pop("__metadata__", None) or {}
+    _check_notes(path, found.pop("__metadata__", None))
+    return found
+
+
+def _check_notes(path: Path, notes: Any) -> None:
+    if notes is None:
+        return
     if not isinstance(notes, dict) or not all(map(_is_text, (*notes, *notes.values()))):
         raise _bad(path, "its __metadata__ does not map words to words")
-    return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def _spec(path: Path, name: str, code: Any, shape: Any) -> Spec:
         raise _bad(path, f"{name}: {_shown(code)} is not a dtype")
     if not _are_counts(shape):
         raise _bad(path, f"{name}: shape {_shown(shape)} is not a list of sizes")
-    if prod(each or 1 for each in shape) > _MOST_ENTRIES:
+    if len(shape) > _MOST_AXES or prod(each or 1 for each in shape) > _MOST_ENTRIES:
         raise _bad(path, f"{name}: shape {_shown(shape)} is larger than any tensor")
     return Spec(tuple(shape), DTYPE_OF_CODE[code])
 

@@ -12,6 +12,10 @@ _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|shared)\.weight$"
 )
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_projection)\.weight$")
+_QUANTIZED = re.compile(
+    r"(?:^|\.)(?:qweight|qzeros|weight_scale|weight_scale_inv|weight_packed|SCB"
+    r"|weight\.(?:absmax|quant_map|nested_absmax|quant_state\..+)|\w+_proj_(?:blocks|scales))$"
+)
 _BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem")
 
 
@@ -56,3 +60,8 @@ def is_embedding(name: str) -> bool:
 def is_head(name: str) -> bool:
     """Whether a tensor maps hidden states to a vocabulary."""
     return bool(_HEAD.search(name))
+
+
+def is_quantized(name: str) -> bool:
+    """Whether a tensor holds packed weights, or the scales of quantised ones."""
+    return bool(_QUANTIZED.search(name))

@@ -254,7 +254,6 @@ def _texts(prepared: Prepared, result: Result) -> dict[str, str]:
     provenance = Provenance(
         packages=package_versions(),
         methods=methods,
-        checkpoints=[account.checkpoint for account in prepared.plan.accounts],
         settings=prepared.settings.overrides,
     )
     return {

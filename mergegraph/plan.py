@@ -36,7 +36,7 @@ class Directory:
     seed: int
     config: Config
     sides: SideFiles
-    parents: tuple[str, ...]
+    parents: tuple[Checkpoint, ...]
     explained: Mapping[str, Explained]
     key: str
 

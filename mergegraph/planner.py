@@ -51,6 +51,9 @@ def make_plan(
     )
 
 
+_Place = tuple[Path, tuple[str, ...]]  # the folder of a checkpoint and its files of weights
+
+
 class _Planner:
     """Gathers what the recipes come to."""
 
@@ -70,12 +73,13 @@ class _Planner:
         self.outputs: list[Output] = []
         self.checks: list[Check] = []
         self.directories: list[Directory] = []
-        self.checkpoints: dict[tuple[Path, tuple[str, ...]], Checkpoint] = {}
-        self.models: dict[tuple[Path, tuple[str, ...]], Model] = {}
+        self.checkpoints: dict[_Place, Checkpoint] = {}  # of all recipes
+        self.models: dict[_Place, Model] = {}  # of the recipe at hand, by its own names
 
     def add(self, recipe: Recipe, place: Path) -> None:
         self.problems += recipe.problems
         self.notes += recipe.notes
+        self.models = {}
         built: dict[str, Model | None] = {each.name: None for each in recipe.stages if each.name}
         for stage in _in_order(recipe.stages):
             method = self.methods.get(stage.method)
@@ -120,10 +124,8 @@ class _Planner:
         """The model of a checkpoint; two ways to write one place are one model."""
         checkpoint = self.open_model(reference)
         place = (checkpoint.root.resolve(), tuple(sorted(checkpoint.headers)))
-        if place not in self.models:
-            self.checkpoints[place] = checkpoint
-            self.models[place] = checkpoint_model(checkpoint)
-        return self.models[place]
+        self.checkpoints.setdefault(place, checkpoint)
+        return self.models.setdefault(place, checkpoint_model(checkpoint))
 
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
         if any(path.resolve() == each.path.resolve() for each in self.directories):
@@ -149,11 +151,17 @@ class _Planner:
             seed=seed,
             config=config,
             sides=sides,
-            parents=made.model.parents,
+            parents=tuple(self.parents(made.model)),
             explained=made.explained,
             key=self.key(outputs, config, sides),
         )
         self.directories.append(directory)
+
+    def parents(self, made: Model) -> Iterable[Checkpoint]:
+        """The checkpoints that a model was made of, by the names that the recipe has for them."""
+        names = {model.reference: place for place, model in self.models.items()}
+        for reference in made.parents:
+            yield replace(self.checkpoints[names[reference]], reference=reference)
 
     def sides(self, stage: Stage, sides: SideFiles) -> SideFiles:
         """The donor's side files, with the tokenizer and template that the stage asks for."""
@@ -169,10 +177,12 @@ class _Planner:
 
     def check_tokenizers(self, stage: Stage) -> None:
         """Vocabularies are not merged: whatever source is named must come to the same."""
-        digests = {}
-        for model, _ in stage.models():
-            if found := next((c for c in self.checkpoints.values() if c.reference == model), None):
-                digests[model] = _tokenizer_digest(found)
+        names = {model.reference: place for place, model in self.models.items()}
+        digests = {
+            model: _tokenizer_digest(self.checkpoints[names[model]])
+            for model, _ in stage.models()
+            if model in names
+        }
         if len(set(digests.values())) > 1:
             fact = (
                 f"tokenizer_source {stage.tokenizer_source}: the tokenizers of "

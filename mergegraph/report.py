@@ -43,7 +43,7 @@ def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:
                 "nbytes": sum(
                     o.task.spec.nbytes for o in plan.outputs if o.directory == directory.path
                 ),
-                "parents": list(directory.parents),
+                "parents": [each.reference for each in directory.parents],
                 "key": directory.key,
             }
             for directory in plan.directories

@@ -74,7 +74,7 @@ def crop(tensor: Any, *, rows: int) -> Any:  # noqa: ARG001 - the strips end whe
     return tensor
 
 
-@op(cut="pointwise", copies=2, infer=lambda _tensor, base: base)
+@op(cut="pointwise", infer=lambda _tensor, base: base)
 def extend(tensor: Any, base: Any) -> Any:
     """The tensor, and the rows of a longer base where it ends."""
     import torch
@@ -82,15 +82,18 @@ def extend(tensor: Any, base: Any) -> Any:
     return torch.cat([tensor, base[tensor.numel() :]])
 
 
-@op(cut="pointwise", copies=3)
+@op(cut="pointwise", copies=4)
 def fill_nonfinite(tensor: Any, *substitutes: Any) -> Any:
-    """NaN and infinite entries replaced by the mean of the finite substitutes there."""
+    """NaN and infinite entries replaced by the mean of the finite substitutes there, or by 0."""
     import torch
 
-    others = torch.stack(substitutes)
-    finite = others.isfinite()
-    mean = torch.where(finite, others, 0.0).sum(0) / finite.sum(0).clamp(min=1)
-    return torch.where(tensor.isfinite(), tensor, mean)
+    total = torch.zeros_like(tensor)
+    count = torch.zeros_like(tensor)
+    for each in substitutes:
+        finite = each.isfinite()
+        total.add_(each.where(finite, 0.0))
+        count.add_(finite)
+    return torch.where(tensor.isfinite(), tensor, total.div_(count.clamp_(min=1)))
 
 
 def _weighted_sum(tensors: Any, weights: list[float]) -> Any:

@@ -13,27 +13,36 @@ def gram(*vectors: Any) -> Any:
     """The dot products of all pairs of tensors, `[N, N]` in float64: norms and angles follow."""
     import torch
 
-    rows = torch.stack(vectors).double()
-    return rows @ rows.T
+    count = len(vectors)
+    step = max(1, -(-2 * len(vectors[0]) // count))  # two copies in float64, however many vectors
+    block = torch.empty(count, step, dtype=torch.float64)
+    dots = torch.zeros(count, count, dtype=torch.float64)
+    for parts in zip(*(each.split(step) for each in vectors), strict=True):
+        rows = block[:, : len(parts[0])]
+        for row, part in zip(rows, parts, strict=True):
+            row.copy_(part)
+        dots.addmm_(rows, rows.T)
+    return dots
 
 
-@op(cut="fold", copies=4, infer=lambda *tensors: Spec((len(tensors),), "float64"))
+@op(cut="fold", copies=2, infer=lambda *tensors: Spec((len(tensors),), "float64"))
 def absolute_sums(*tensors: Any) -> Any:
     """Σ|x| of each tensor, `[N]` in float64."""
     import torch
 
-    return torch.stack(tensors).double().abs().sum(1)
+    return torch.stack([each.double().abs_().sum() for each in tensors])
 
 
-@op(cut="fold", infer=lambda _tensor: Spec((1,), "int64"))
+@op(cut="fold", copies=3, infer=lambda _tensor: Spec((1,), "int64"))
 def count_nonfinite(tensor: Any) -> Any:
     """How many entries are NaN or infinite, `[1]` in int64."""
     import torch
 
+    tensor = tensor.float() if tensor.itemsize < 4 else tensor  # noqa: PLR2004 - bytes of float32
     # 0·x is NaN for just these entries, and a dot product is much cheaper than a comparison
     if tensor.numel() and torch.dot(tensor, torch.zeros_like(tensor)).item() == 0:
         return torch.zeros(1, dtype=torch.int64)
-    return (~tensor.isfinite()).sum().reshape(1)
+    return (tensor * 0).isnan().count_nonzero().reshape(1)
 
 
 @op(cut="fold", infer=lambda _first, *_others: Spec((1,), "int64"))
@@ -41,4 +50,7 @@ def count_different(first: Any, *others: Any) -> Any:
     """At how many positions any of the others differs from the first, `[1]` in int64."""
     import torch
 
-    return torch.stack([other != first for other in others]).any(0).sum().reshape(1)
+    different = torch.zeros(first.shape, dtype=torch.bool)
+    for other in others:
+        different |= other != first
+    return different.count_nonzero().reshape(1)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import iadd
 from typing import Any, Literal
 
 from mergegraph.tasks import op
 
 Election = Literal["sum", "count", "max"]
 
+_CANCELLED = 1e-6  # what is left of weights that cancel, as a share of them, in float32
 
-@op(cut="pointwise", copies=3)
+
+@op(cut="pointwise", copies=5)
 def elect(*deltas: Any, weights: tuple[float, ...], by: Election = "sum") -> Any:
     """The sign, +1 or −1, that each entry is to have (arXiv:2306.01708).
 
     `sum`: of the weighted sum; `count`: of the majority; `max`: of the weighted entry of largest
-    magnitude. A draw is +1.
+    magnitude, of the first model among equals. A draw is +1.
     """
-    import torch
-
-    ballots = [weight * each for weight, each in zip(weights, deltas, strict=True)]
-    if by == "max":
-        columns = torch.stack(ballots)
-        mass = columns.gather(0, columns.abs().argmax(0, keepdim=True))[0]
-    else:
-        mass = sum(each.sign() if by == "count" else each for each in ballots)
+    ballots: Iterable[Any] = (each * weight for each, weight in zip(deltas, weights, strict=True))
+    if by == "count":
+        ballots = (each.sign_() for each in ballots)
+    mass = reduce(_larger if by == "max" else iadd, ballots)
     return mass.ge(0).to(mass.dtype).mul_(2).sub_(1)
 
 
-@op(cut="pointwise", copies=2)
+@op(cut="pointwise")
 def fuse(
     base: Any,
     *deltas: Any,
@@ -55,10 +56,11 @@ def fuse_elected(
     """Base + scale · Σ wᵢ·δᵢ over the models whose weighted entry has the elected sign.
 
     The sum is divided by the weights of these models if `normalize` (the disjoint mean of
-    arXiv:2306.01708); where they add up to nothing it is left alone.
+    arXiv:2306.01708); where they cancel it is left alone.
     """
     import torch
 
+    nothing = _CANCELLED * sum(map(abs, weights)) if min(weights) < 0 else 0.0
     total = torch.zeros_like(base)
     mass = torch.zeros_like(base)
     for each, weight in zip(deltas, weights, strict=True):
@@ -67,5 +69,9 @@ def fuse_elected(
         if normalize:
             mass.add_(agreeing.sign_(), alpha=weight)
     if normalize:
-        total.div_(mass.masked_fill_(mass == 0, 1.0))
+        total.div_(mass.masked_fill_(mass.abs() <= nothing, 1.0))
     return total.mul_(signs).mul_(scale).add_(base)
+
+
+def _larger(first: Any, second: Any) -> Any:
+    return second.where(second.abs() > first.abs(), first)

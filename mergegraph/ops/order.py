@@ -17,6 +17,8 @@ from mergegraph.tasks import Task, op
 _LOW_BITS = 16
 _ABOVE_ALL = 0x7FFF_FFFF  # no magnitude is greater: nothing is kept
 _BELOW_ALL = -1  # every magnitude is greater: all is kept
+_INFINITY = 0x7F80_0000  # the bits of infinity; those of NaN are greater
+_BLOCK = 64 * 1024  # entries looked at together when one is to be found
 
 
 def kept_count(density: float, numel: int) -> int:
@@ -69,22 +71,16 @@ def _bounds(delta: Any, *, counts: tuple[int, ...]) -> Any:
 @op(cut="pointwise", copies=3, infer=lambda delta, _bounds: delta)
 def _between(delta: Any, bounds: Any, *, start: int) -> Any:
     """The entries among the first of `bounds[0]` and not among those of `bounds[1]`, if given."""
-    import torch
-
-    magnitudes = _magnitudes(delta)
-    kept = _is_before(magnitudes, bounds[0].tolist(), start)
-    for bound in bounds[1:].tolist():
-        kept &= ~_is_before(magnitudes, bound, start)
-    return torch.where(kept, delta, 0.0)
+    kept, *larger = (_head(delta, bound, start) for bound in bounds.tolist())
+    for each in larger:
+        kept.sub_(each)
+    return kept
 
 
-@op(cut="fold", copies=6, infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"))
+@op(cut="fold", copies=2, infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"))
 def _high_histogram(delta: Any) -> Any:
-    import numpy as np
-    import torch
-
-    high = _magnitudes(delta).numpy() >> _LOW_BITS
-    return torch.from_numpy(np.bincount(high, minlength=1 << (31 - _LOW_BITS)))
+    high = _magnitudes(delta).bitwise_right_shift_(_LOW_BITS)
+    return high.bincount(minlength=1 << (31 - _LOW_BITS))
 
 
 @op(infer=lambda _histogram, *, counts: Spec((len(counts), 2), "int64"))
@@ -98,7 +94,7 @@ def _pick_bucket(histogram: Any, *, counts: tuple[int, ...]) -> Any:
 
 @op(
     cut="fold",
-    copies=8,
+    copies=5,
     infer=lambda _delta, bucket: Spec((bucket.shape[0], 1 << _LOW_BITS), "int64"),
 )
 def _low_histogram(delta: Any, bucket: Any) -> Any:
@@ -133,24 +129,33 @@ def _pick_threshold(histogram: Any, bucket: Any) -> Any:
 
 def _later(first: Any, second: Any) -> Any:
     """Join two neighbours: the place is in the first, or in the second, or still to come."""
+    import numpy as np
     import torch
 
-    quota, seen, place = first[:3].tolist()
-    wanted = quota - seen
-    if place < 0 and wanted <= second[1]:
-        place = int(second[2 + wanted])
-    return torch.tensor([quota, seen + int(second[1]), place])
+    quota, seen, place, _ = first[:4].tolist()
+    _, count, _, start = second[:4].tolist()
+    if place < 0 and quota - seen <= count:
+        ties = np.unpackbits(second[4:].numpy().view(np.uint8))
+        place = start + _end_of(ties, quota - seen)
+    return torch.tensor([quota, seen + count, place, start])
 
 
-@op(cut="fold", copies=4, combine=_later, infer=lambda *_inputs, which: Spec((3,), "int64"))  # noqa: ARG005
+@op(cut="fold", copies=2, combine=_later, infer=lambda *_inputs, which: Spec((4,), "int64"))  # noqa: ARG005
 def _tie_place(delta: Any, threshold: Any, *, which: int, start: int) -> Any:
-    """Quota, entries equal to the threshold, the index after the last wanted; then all indices."""
+    """Quota, entries equal to the threshold, the index after the last wanted, start; then bits.
+
+    The bits tell which entries are equal to the threshold, for `_later` to count.
+    """
+    import numpy as np
     import torch
 
     value, quota = threshold[which].tolist()
-    ends = torch.nonzero(_magnitudes(delta) == value)[:, 0] + start + 1
-    place = 0 if quota == 0 else int(ends[quota - 1]) if quota <= len(ends) else -1
-    return torch.cat([torch.tensor([quota, len(ends), place]), ends])
+    ties = (_magnitudes(delta) == value).numpy()
+    count = np.count_nonzero(ties)
+    place = 0 if quota == 0 else start + _end_of(ties, quota) if quota <= count else -1
+    bits = np.packbits(np.pad(ties, (0, -len(ties) % 64)))
+    told = torch.tensor([quota, count, place, start])
+    return torch.cat([told, torch.from_numpy(bits.view(np.int64))])
 
 
 @op(infer=lambda threshold, *_places: threshold)
@@ -167,12 +172,29 @@ def _magnitudes(delta: Any) -> Any:
     return delta.float().view(torch.int32) & _ABOVE_ALL
 
 
-def _is_before(magnitudes: Any, bound: list[int], start: int) -> Any:
+def _head(delta: Any, bound: list[int], start: int) -> Any:
+    """The entries that stand before a bound, zeros in place of the others."""
+    import torch
+
     threshold, index = bound
-    kept = magnitudes > threshold
-    ties = min(max(index - start, 0), len(magnitudes))
-    kept[:ties] = magnitudes[:ties] >= threshold
-    return kept
+    ties = min(max(index - start, 0), len(delta))
+    if threshold >= _INFINITY:
+        magnitudes = _magnitudes(delta)
+        before = magnitudes > threshold
+        before[:ties] = magnitudes[:ties] >= threshold
+        return delta.where(before, 0.0)
+    # zeroing |x| ≤ λ takes a twentieth of the time that masks take
+    head = torch.hardshrink(delta, lambd=_number(threshold))
+    if ties:
+        head[:ties] = torch.hardshrink(delta[:ties], lambd=_number(threshold - 1))
+    return head
+
+
+def _number(bits: int) -> float:
+    """The float32 of these bits, or 0 for what is below all."""
+    import torch
+
+    return torch.tensor(max(bits, 0), dtype=torch.int32).view(torch.float32).item()
 
 
 def _bound(magnitudes: Any, count: int) -> tuple[int, int]:
@@ -184,8 +206,21 @@ def _bound(magnitudes: Any, count: int) -> tuple[int, int]:
         return _BELOW_ALL, 0
     place = len(magnitudes) - count
     threshold = np.partition(magnitudes, place)[place]
-    quota = count - np.count_nonzero(magnitudes > threshold)
-    return int(threshold), int(np.flatnonzero(magnitudes == threshold)[quota - 1]) + 1
+    quota = count - int(np.count_nonzero(magnitudes > threshold))
+    return int(threshold), _end_of(magnitudes == threshold, quota)
+
+
+def _end_of(marks: Any, count: int) -> int:
+    """The index after the mark that completes a count."""
+    import numpy as np
+
+    for start in range(0, len(marks), _BLOCK):
+        block = marks[start : start + _BLOCK]
+        found = int(np.count_nonzero(block))
+        if count <= found:
+            return start + int(np.flatnonzero(block)[count - 1]) + 1
+        count -= found
+    raise AssertionError("the count is met")
 
 
 def _last_bucket(histogram: Any, count: int, total: int) -> list[int]:

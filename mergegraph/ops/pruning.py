@@ -59,7 +59,7 @@ def _drop(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -
     return torch.where(kept, delta / density if rescale else delta, 0.0)
 
 
-@op(cut="rowwise", copies=12)
+@op(cut="rowwise", copies=8)
 def _magprune(
     delta: Any, *, density: float, epsilon: float, seed: int, rescale: bool, start: int
 ) -> Any:

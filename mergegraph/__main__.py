@@ -1,0 +1,5 @@
+"""`python -m mergegraph`: the command line."""
+
+from mergegraph.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""Side files: what stands beside a model's weights and goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_WEIGHTS = {
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".gguf",
+    ".ggml",
+    ".h5",
+    ".keras",
+    ".msgpack",
+    ".onnx",
+    ".onnx_data",
+    ".ot",
+    ".tflite",
+    ".mlmodel",
+    ".npy",
+    ".npz",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".dill",
+    ".distcp",
+    ".pdparams",
+    ".nemo",
+    ".llamafile",
+}
+_WRITTEN_HERE = {"README.md", "config.json", "mergegraph.json", "mergekit_config.yml"}
+_DEEPEST = 3  # parts of a name: files in folders of folders belong to something else
+_PICKLE = b"\x80"
+_ZIP = b"PK\x03\x04"  # what torch.save writes
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The names of side files, relative to their model, and a note for each thing left out."""
+
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def find_side_files(root: Path) -> Beside:
+    """Every file that is neither weights nor written anew, also in folders below.
+
+    Hidden files stay behind, and so do folders with weights of their own, which are other models,
+    and links that lead out of the model; for these two there is a note.
+    """
+    files: list[str] = []
+    notes: list[str] = []
+    for path in _below(root, root, notes):
+        name = path.relative_to(root).as_posix()
+        if name in _WRITTEN_HERE or not path.is_file() or _is_weights(path):
+            continue
+        if not stays_inside(path, root):
+            notes.append(f"{path}: not copied, it is a link that leads out of the model")
+        elif not _is_pickle(path):
+            files.append(name)
+    return Beside(tuple(files), tuple(notes))
+
+
+def stays_inside(path: Path, root: Path) -> bool:
+    """Whether a path, its links followed, ends in its model or in the Hub cache's files of it."""
+    target, home = path.resolve(), root.resolve()
+    allowed = [home]
+    allowed += [each.parent / "blobs" for each in home.parents if each.name == "snapshots"]
+    return any(target.is_relative_to(each) for each in allowed)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights in any format."""
+    return any(map(_is_weights, folder.iterdir()))
+
+
+def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            yield path
+        elif path.is_symlink():
+            notes.append(f"{path}: not copied, it is a link to a folder")
+        elif len(path.relative_to(root).parts) < _DEEPEST:
+            if has_weights(path):
+                notes.append(f"{path}: not copied, it has weights of its own")
+            else:
+                yield from _below(path, root, notes)
+
+
+def _is_weights(path: Path) -> bool:
+    return path.suffix.lower() in _WEIGHTS or path.name.endswith(".index.json")
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith((_PICKLE, _ZIP))

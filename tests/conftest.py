@@ -1,0 +1,229 @@
+"""Things that tests are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import reduce
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from mergegraph import Method, Spec, Task
+from mergegraph.execute import execute
+from mergegraph.ops.arithmetic import load
+from mergegraph.plan import Output, plan_of
+from mergegraph.reading import MemoryEntry
+from mergegraph.schedule import make_schedule
+from mergegraph.tasks import rebuilt, walk
+
+WriteCheckpoint = Callable[..., Path]
+Evaluate = Callable[..., torch.Tensor]
+
+SHAPES = ((), (1,), (7,), (0,), (1, 1), (5, 1), (1, 6), (4, 3), (0, 3), (3, 2, 2, 2))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> WriteCheckpoint:
+    """Write a tiny model directory: `checkpoint("base", {"w": [[1, 2]]}, config={...})`.
+
+    Tensors may be given as nested lists, which become float32, or by keyword. Gives the path.
+    """
+
+    def write(
+        name: str,
+        tensors: Mapping[str, Any] | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Path:
+        root = tmp_path / name
+        root.mkdir(parents=True)
+        found = {**(tensors or {}), **more}
+        save_file({key: _tensor(value) for key, value in found.items()}, root / "model.safetensors")
+        (root / "config.json").write_text(json.dumps(dict(config or {})))
+        return root
+
+    return write
+
+
+def _tensor(value: Any) -> torch.Tensor:
+    return value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float32)
+
+
+# -- tasks of tensors in memory, and their values -------------------------------------------------
+# session fixtures, since hypothesis runs one test many times
+
+
+@pytest.fixture(scope="session")
+def task_of() -> Callable[[Any], Task]:
+    """Make a load task of a tensor or of nested lists."""
+    return _task_of
+
+
+@pytest.fixture(scope="session")
+def whole() -> Evaluate:
+    """Evaluate a task on whole tensors: `whole(task)`."""
+
+    def evaluate(task: Task) -> torch.Tensor:
+        return _values(task, _apply)[task.key].reshape(task.spec.shape)
+
+    return evaluate
+
+
+@pytest.fixture(scope="session")
+def in_strips() -> Evaluate:
+    """Evaluate a task by its folds, strip by strip: `in_strips(task, 8)`."""
+
+    def evaluate(task: Task, step: int) -> torch.Tensor:
+        task = rebuilt([task], _streamed)[task.key]
+
+        def apply(each: Task, inputs: list[torch.Tensor]) -> torch.Tensor:
+            return _apply_in_strips(each, inputs, step)
+
+        return _values(task, apply)[task.key].reshape(task.spec.shape)
+
+    return evaluate
+
+
+@pytest.fixture(scope="session")
+def executed() -> Evaluate:
+    """Evaluate a task as a run does: `executed(task, budget=2**30, threads=1)`."""
+
+    def evaluate(task: Task, *, budget: int = 2**30, threads: int = 1) -> torch.Tensor:
+        plan = plan_of([Output(Path("memory"), "value", task)], [])
+        sink = _Memory(torch.empty(task.spec.numel, dtype=getattr(torch, task.spec.dtype)))
+        execute(make_schedule(plan, budget=budget, threads=threads), [sink])
+        return sink.tensor.reshape(task.spec.shape)
+
+    return evaluate
+
+
+@pytest.fixture(scope="session")
+def merge_task() -> Callable[..., Task]:
+    """Apply a method to tensors: `merge_task(ties, base, models, density=0.5)`.
+
+    What is not given has its default; a number stands for every model's.
+    """
+    return _merge_task
+
+
+@pytest.fixture(scope="session")
+def merge(whole: Evaluate) -> Evaluate:
+    """Apply a method to tensors and evaluate it whole: `merge(linear, None, [a, b])`."""
+    return lambda *given, **values: whole(_merge_task(*given, **values))
+
+
+@pytest.fixture(scope="session")
+def draw_family() -> Callable[..., tuple[torch.Tensor, list[torch.Tensor]]]:
+    """Let hypothesis draw a base and models of one shape: `draw_family(data, fewest=2)`.
+
+    Changes are small whole numbers half of the time, so that many are equal, and many zero.
+    """
+
+    def draw(
+        data: st.DataObject, *, fewest: int = 1, most: int = 4
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        shape = data.draw(st.sampled_from(SHAPES), label="shape")
+        count = data.draw(st.integers(fewest, most), label="models")
+        is_coarse = data.draw(st.booleans(), label="coarse")
+        generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**32), label="seed"))
+        base = torch.randn(shape, generator=generator)
+        base = base.round() if is_coarse else base
+        changes = [torch.randn(shape, generator=generator) for _ in range(count)]
+        return base, [base + (each.round() if is_coarse else each) for each in changes]
+
+    return draw
+
+
+class _Memory:
+    """A sink in memory."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+    def write(self, start: int, strip: torch.Tensor) -> None:
+        self.tensor[start : start + strip.numel()] = strip
+
+    def finish(self, digest: str) -> None:
+        pass
+
+
+def _task_of(values: Any) -> Task:
+    tensor = _tensor(values).contiguous()
+    spec = Spec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    content = tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    identity = f"{spec} {sha256(content).hexdigest()}"
+    return load(entry=MemoryEntry(tensor, spec, identity))
+
+
+def _merge_task(method: Method, base: Any, models: list[Any], **values: Any) -> Task:
+    given = {}
+    for name, parameter in method.parameters.items():
+        value = values.pop(name, 1.0 if parameter.required else parameter.default)
+        spread = parameter.per_model and not isinstance(value, list)
+        given[name] = [value] * len(models) if spread else value
+    if method.draws:
+        given["seeds"] = values.pop("seeds", list(range(len(models))))
+    assert not values, f"{method.name} has no parameter {values}"
+    base = None if base is None else _task_of(base)
+    return method(base, [_task_of(each) for each in models], **given)
+
+
+def _values(
+    task: Task, apply: Callable[[Task, list[torch.Tensor]], torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The values of a task and of all that it stands on: big ones flat, small ones whole."""
+    values: dict[str, torch.Tensor] = {}
+    for each in walk(task):
+        values[each.key] = apply(each, [values[given.key] for given in each.inputs])
+    return values
+
+
+def _apply(task: Task, inputs: list[torch.Tensor], start: int = 0) -> torch.Tensor:
+    """A kernel on what its cut says: tensors flat, in rows or as they are; small ones whole."""
+    op = task.op
+    if op.cut == "load":
+        rows = task.numbers["rows"]
+        tensor = task.numbers["entry"].tensor
+        return (tensor if rows is None else tensor[:rows]).reshape(-1)
+    given = []
+    for each, tensor in zip(task.inputs, inputs, strict=True):
+        if op.cut == "rowwise" and not each.is_small:
+            row = max(1, each.spec.row)
+            tensor = tensor.reshape(tensor.numel() // row, each.spec.row)
+        elif op.cut == "whole" and not each.is_small:
+            tensor = tensor.reshape(each.spec.shape)
+        given.append(tensor)
+    position = {"start": start} if op.positioned else {}
+    result = op.kernel(*given, **task.numbers, **position)
+    return result if task.is_small else result.reshape(-1)
+
+
+def _apply_in_strips(task: Task, inputs: list[torch.Tensor], step: int) -> torch.Tensor:
+    """The same, some entries at a time; of rowwise ops, some rows."""
+    if task.op.cut in ("load", "whole") or all(each.is_small for each in task.inputs):
+        return _apply(task, inputs)
+    big = next(each.spec for each in task.inputs if not each.is_small)
+    if task.op.cut == "rowwise":
+        step = max(1, step // max(1, big.row)) * max(1, big.row)
+    pieces = []
+    for start in range(0, max(1, big.numel), step):
+        given = [
+            tensor if each.is_small else tensor[start : start + step]
+            for each, tensor in zip(task.inputs, inputs, strict=True)
+        ]
+        pieces.append(_apply(task, given, start))
+    return reduce(task.op.combine, pieces) if task.op.cut == "fold" else torch.cat(pieces)
+
+
+def _streamed(task: Task, inputs: list[Task]) -> Task:
+    """The task, made of folds where it knows how."""
+    if task.op.cut == "load":
+        return task
+    return (task.op.streamed or task.op)(*inputs, **task.numbers)
