@@ -27,7 +27,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m pytest tests/bench --benchmark-only
+	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only
 
 clean:
 	rm -rf $(VENV) merged build dist

@@ -11,7 +11,7 @@ from mergegraph.tasks import Task, op
 
 if TYPE_CHECKING:
     from mergegraph.memory import merge
-    from mergegraph.pipeline import run
+    from mergegraph.pipeline import plan, run
 
 __version__ = "0.1.0"
 
@@ -26,10 +26,11 @@ __all__ = [
     "merge",
     "method",
     "op",
+    "plan",
     "run",
 ]
 
-_LATER = {"merge": "mergegraph.memory", "run": "mergegraph.pipeline"}
+_LATER = {"merge": "mergegraph.memory", "plan": "mergegraph.pipeline", "run": "mergegraph.pipeline"}
 
 
 def __getattr__(name: str) -> Any:

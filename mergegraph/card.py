@@ -10,7 +10,7 @@ from typing import Any
 
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.fingerprint import fingerprint
-from mergegraph.plan import Directory
+from mergegraph.plans import Directory
 from mergegraph.shards import Shard
 
 FORMAT = 1

@@ -39,16 +39,15 @@ def lower(roots: Sequence[Task], allowance: int) -> dict[str, Task]:
     """What stands for each root: whole ops that would not fit give way to their folds."""
     tasks = list(walk(*roots))
     groups = _groups(tasks)
-    inputs: dict[int, dict[str, int]] = {}
+    sizes: dict[int, dict[str, int]] = {}
+    scratch: dict[int, int] = {}
     for task in tasks:
-        if task.op.streamed and big_inputs(task):
-            for each in big_inputs(task):
-                sizes = inputs.setdefault(groups[each.key], {})
-                sizes[each.key] = each.spec.numel * max(FLOAT_NBYTES, each.spec.itemsize)
-    fits = {
-        group: sum(sizes.values()) + max(sizes.values()) * 3 <= allowance
-        for group, sizes in inputs.items()
-    }
+        big = big_inputs(task) if task.op.streamed else []
+        for each in big:
+            group, nbytes = groups[each.key], each.spec.numel * FLOAT_NBYTES
+            sizes.setdefault(group, {})[each.key] = nbytes
+            scratch[group] = max(scratch.get(group, 0), task.op.copies * nbytes)
+    fits = {group: sum(sizes[group].values()) + scratch[group] <= allowance for group in sizes}
 
     def change(task: Task, given: list[Task]) -> Task:
         if task.op.streamed and big_inputs(task) and not fits[groups[big_inputs(task)[0].key]]:

@@ -101,10 +101,10 @@ class _Run:
         keeps = {task.key for task in part.keeps}
         read = 0
         for task in part.held:
-            values[task.key] = self.store[task.key].reshape(-1)[start : min(stop, task.spec.numel)]
+            values[task.key] = self.store[task.key].reshape(-1)[start:stop]
             self.write(part, task, start, values[task.key], results)
         for task, dropped in zip(part.steps, part.drops, strict=True):
-            end = min(stop, task.spec.numel)
+            end = max(start, min(stop, task.spec.numel))
             if task.op.cut == "load":
                 values[task.key] = self.reader.read(task.numbers["entry"], start, end)
                 read += values[task.key].nbytes
@@ -153,7 +153,7 @@ class _Run:
     def conclude(self, running: Running) -> None:
         """After the last strip of a pass: folds and whole tasks to the store, digests to sinks."""
         for task in running.part.folds:
-            self.keep(task, running.partials[task.key])
+            self.keep(task, task.op.finish(running.partials[task.key]))
         for task in running.part.then:
             self.keep(task, call(task, [self.value(each) for each in task.inputs], 0))
         for number, digest in running.digests.items():

@@ -90,7 +90,7 @@ class InputReader:
         """The task of a part, and its stored dtype; the head of a tied model is its embedding."""
         model = part.model
         if is_head(part.name):
-            if all(_is_tied(each.model) for each in parts):
+            if all(_is_tied(each) for each in parts):
                 return None, ""  # merged once, as the embedding
             if part.name not in model.tensors and configs.ties_head(model.config) is not False:
                 embedding = next((name for name in model.tensors if is_embedding(name)), None)
@@ -166,8 +166,13 @@ def _filled(inputs: Sequence[Input]) -> list[Input]:
     return filled
 
 
-def _is_tied(model: Model) -> bool:
-    return bool(configs.ties_head(model.config)) and any(map(is_embedding, model.tensors))
+def _is_tied(head: Part) -> bool:
+    """Whether a head, stored or not, is by its model's config the same as an embedding."""
+    tensors = head.model.tensors
+    shapes = {task.spec.shape for name, task in tensors.items() if is_embedding(name)}
+    stored = tensors.get(head.name)
+    fits = bool(shapes) and (stored is None or stored.spec.shape in shapes)
+    return fits and bool(configs.ties_head(head.model.config))
 
 
 def _is_vocabulary(given: Input) -> bool:

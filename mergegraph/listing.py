@@ -19,12 +19,11 @@ def methods_lines(plugins: Plugins) -> Iterator[str]:
 def method_lines(plugins: Plugins, name: str) -> Iterator[str]:
     """One method: what it computes, and its parameters."""
     each = plugins.methods[name]
-    told = {line.strip() for p in each.parameters.values() for line in [f"{p.name}:"]}
     yield f"{name}  [{plugins.package(name)}]"
     yield ""
-    yield from (
-        line for line in each.doc.splitlines() if not any(line.startswith(word) for word in told)
-    )
+    paragraphs = each.doc.split("\n\n")
+    words = tuple(f"{parameter}:" for parameter in each.parameters)
+    yield from (f"{part}\n" for part in paragraphs if not part.startswith(words or ("\0",)))
     base = "needed" if each.needs_base else "optional" if each.takes_base else "none"
     yield f"base_model: {base}"
     yield "parameters:" if each.parameters else "parameters: none"

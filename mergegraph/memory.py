@@ -12,7 +12,7 @@ from mergegraph.machine import free_memory, parse_size, usable_cores
 from mergegraph.methods import Method, Parameter
 from mergegraph.model import Model, SideFiles
 from mergegraph.ops.arithmetic import cast, load
-from mergegraph.plan import Output, plan_of
+from mergegraph.plans import Output, plan_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.reading import MemoryEntry
 from mergegraph.recipe import Module, Slice, Source, Stage
@@ -27,8 +27,8 @@ BASE = "base"
 def merge(
     models: Mapping[str, Any],
     *,
+    method: str,
     base: Any = None,
-    method: str = "linear",
     dtype: str | None = None,
     seed: int = 0,
     on_missing: str = "error",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from types import MappingProxyType, UnionType
+from types import MappingProxyType, SimpleNamespace, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -48,13 +48,11 @@ class Between:
         return above and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
-        if self.low is None:
-            return f"at most {self.high:g}"
-        return (
-            f"at least {self.low:g}"
-            if self.high is None
-            else f"between {self.low:g} and {self.high:g}"
-        )
+        if self.low is not None and self.high is not None:
+            return f"between {self.low:g} and {self.high:g}"
+        if self.low is not None:
+            return f"at least {self.low:g}"
+        return "any number" if self.high is None else f"at most {self.high:g}"
 
 
 @dataclass(frozen=True)
@@ -129,6 +127,7 @@ class Method:
         return self.doc.partition("\n")[0]
 
 
+_TENSORS = frozenset({"base", "models"})
 SEEDS = "seeds"  # the keyword by which a method asks for one number for each model's draws
 
 
@@ -157,12 +156,13 @@ def method(
 
     def wrap(function: Callable[..., Task]) -> Method:
         signature = inspect.signature(function).parameters
-        hints = get_type_hints(function, include_extras=True)
+        _check_arguments(function.__name__, signature)
+        hints = _hints(function, signature.keys() - _TENSORS - {SEEDS})
         doc = inspect.cleandoc(function.__doc__ or "")
         parameters = [
             _parameter(each, hints.get(each.name, float), doc)
             for each in signature.values()
-            if each.kind is each.KEYWORD_ONLY and each.name != SEEDS
+            if each.name not in _TENSORS and each.name != SEEDS
         ]
         base = signature.get("base")
         return Method(
@@ -177,6 +177,25 @@ def method(
         )
 
     return wrap if function is None else wrap(function)
+
+
+def _check_arguments(name: str, signature: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse a signature that could not be called."""
+    if "models" not in signature:
+        raise MergeGraphError(f"method {name}: takes no models; write {name}(base, models, *, …)")
+    for each in signature.values():
+        if each.name not in _TENSORS and each.kind is not each.KEYWORD_ONLY:
+            raise MergeGraphError(
+                f"method {name}: {each} is not keyword-only, as parameters of recipes are; "
+                "put it after a *"
+            )
+
+
+def _hints(function: Callable[..., Task], names: Collection[str]) -> dict[str, Any]:
+    """The annotations of parameters alone: those of tensors may need imports for checkers only."""
+    told = {each: hint for each, hint in function.__annotations__.items() if each in names}
+    namespace = inspect.unwrap(function).__globals__
+    return get_type_hints(SimpleNamespace(__annotations__=told), namespace, include_extras=True)
 
 
 def _parameter(argument: inspect.Parameter, hint: Any, doc: str) -> Parameter:

@@ -9,14 +9,19 @@ from types import MappingProxyType
 
 _LAYER = re.compile(r"(?P<stack>.*?[A-Za-z_]\w*)\.(?P<index>\d+)\.(?P<rest>.+)")
 _EMBEDDING = re.compile(
-    r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|shared)\.weight$"
+    r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|embeddings|embed_in|shared"
+    r"|token_embedding)\.weight$"
 )
-_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_projection)\.weight$")
+_HEAD = re.compile(
+    r"(?:^(?:output|decoder|proj_out)"
+    r"|(?:^|\.)(?:lm_head|embed_out|output_layer|output_projection"
+    r"|(?:lm_head|predictions)\.decoder))\.weight$"
+)
 _QUANTIZED = re.compile(
     r"(?:^|\.)(?:qweight|qzeros|weight_scale|weight_scale_inv|weight_packed|SCB"
     r"|weight\.(?:absmax|quant_map|nested_absmax|quant_state\..+)|\w+_proj_(?:blocks|scales))$"
 )
-_BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem")
+_BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem|pre_la?y")
 
 
 @dataclass(frozen=True)
@@ -49,17 +54,18 @@ def layer_stacks(names: Iterable[str]) -> Mapping[str, int]:
 
 def stands_before_layers(name: str) -> bool:
     """Whether a tensor outside all layers belongs to the input side, as embeddings do."""
-    return bool(_BEFORE_LAYERS.search(name)) and not is_head(name)
+    found = is_embedding(name) or _BEFORE_LAYERS.search(name)
+    return bool(found) and not is_head(name)
 
 
 def is_embedding(name: str) -> bool:
     """Whether a tensor holds the input embeddings of a vocabulary."""
-    return bool(_EMBEDDING.search(name))
+    return bool(_EMBEDDING.search(name)) and layer_of(name) is None
 
 
 def is_head(name: str) -> bool:
     """Whether a tensor maps hidden states to a vocabulary."""
-    return bool(_HEAD.search(name))
+    return bool(_HEAD.search(name)) and layer_of(name) is None
 
 
 def is_quantized(name: str) -> bool:

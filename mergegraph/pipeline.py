@@ -14,8 +14,8 @@ from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
 from mergegraph.errors import MergeGraphError
 from mergegraph.execute import Progress, execute
 from mergegraph.machine import free_memory, free_space, parse_size, usable_cores
-from mergegraph.plan import Directory, Plan
 from mergegraph.planner import make_plan
+from mergegraph.plans import Directory, Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.recipe import read_recipe
 from mergegraph.result import MANIFEST, Found, Result, look, partial_path

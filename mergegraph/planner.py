@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import networkx as nx
 
 from mergegraph import config as configs
 from mergegraph.checkpoint import Checkpoint
-from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
 from mergegraph.findings import Check
 from mergegraph.methods import Method
 from mergegraph.model import Model, SideFiles, checkpoint_model
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
-from mergegraph.plan import Account, Directory, Output, Plan, plan_of
+from mergegraph.plans import Account, Directory, Output, Plan, plan_of
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Built, build_stage
 
@@ -97,7 +98,7 @@ class _Planner:
                 built[stage.name] = made.model
             is_result = stage is recipe.result
             if is_result or stage.out is not None:
-                path = Path(stage.out).expanduser() if stage.out is not None else place
+                path = Path(stage.out) if stage.out is not None else place
                 self.write(recipe, stage, made, path, seed)
 
     def find(self, stage: Stage, built: Mapping[str, Model | None]) -> dict[str, Model] | None:
@@ -116,7 +117,9 @@ class _Planner:
             try:
                 models[reference] = self.opened(reference)
             except MergeGraphError as error:
-                self.problems.append(Problem(place, str(error)))
+                close = get_close_matches(reference, built, n=1)
+                remedy = f"; did you mean the stage '{close[0]}'?" if close else ""
+                self.problems.append(Problem(place, f"{error}{remedy}"))
                 complete = False
         return models if complete else None
 
@@ -128,10 +131,7 @@ class _Planner:
         return self.models.setdefault(place, checkpoint_model(checkpoint))
 
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
-        if any(path.resolve() == each.path.resolve() for each in self.directories):
-            self.problems.append(Problem(stage.place, f"{path} is written by another stage, too"))
-        if any(path.resolve() == root for root, _ in self.checkpoints):
-            self.problems.append(Problem(stage.place, f"{path} is an input; write somewhere else"))
+        self.check_place(stage, path)
         if not made.model.tensors and not self.problems:
             self.problems.append(Problem(stage.place, "the result would hold no tensors"))
         outputs = [
@@ -157,6 +157,18 @@ class _Planner:
         )
         self.directories.append(directory)
 
+    def check_place(self, stage: Stage, path: Path) -> None:
+        """Results overlap neither each other nor the inputs."""
+        whole = path.resolve()
+        taken = [(each.path.resolve(), "written by another stage") for each in self.directories]
+        taken += [(root, "an input") for root, _ in self.checkpoints]
+        for other, what in taken:
+            inside = other in whole.parents or whole in other.parents
+            if whole == other or inside:
+                how = f"overlaps {other}, which is {what}" if inside else f"is {what}"
+                fact = f"{path} {how}; write somewhere else"
+                self.problems.append(Problem(stage.place, fact))
+
     def parents(self, made: Model) -> Iterable[Checkpoint]:
         """The checkpoints that a model was made of, by the names that the recipe has for them."""
         names = {model.reference: place for place, model in self.models.items()}
@@ -165,6 +177,12 @@ class _Planner:
 
     def sides(self, stage: Stage, sides: SideFiles) -> SideFiles:
         """The donor's side files, with the tokenizer and template that the stage asks for."""
+        self.notes += [
+            note
+            for each in self.checkpoints.values()
+            if each.root == sides.root
+            for note in each.notes
+        ]
         if stage.tokenizer_source is not None:
             self.check_tokenizers(stage)
         template = stage.chat_template
@@ -177,6 +195,13 @@ class _Planner:
 
     def check_tokenizers(self, stage: Stage) -> None:
         """Vocabularies are not merged: whatever source is named must come to the same."""
+        source = stage.tokenizer_source
+        known = ["base", "union", *dict.fromkeys(model for model, _ in stage.models())]
+        if source not in known:
+            fact = (
+                f"tokenizer_source {source}: not a model of this merge{nearest(str(source), known)}"
+            )
+            self.problems.append(Problem(stage.place, fact))
         names = {model.reference: place for place, model in self.models.items()}
         digests = {
             model: _tokenizer_digest(self.checkpoints[names[model]])
@@ -185,7 +210,7 @@ class _Planner:
         }
         if len(set(digests.values())) > 1:
             fact = (
-                f"tokenizer_source {stage.tokenizer_source}: the tokenizers of "
+                f"tokenizer_source {source}: the tokenizers of "
                 f"{', '.join(digests)} differ, and vocabularies cannot be merged; without it the "
                 "donor's is copied"
             )

@@ -57,7 +57,7 @@ def collect(offers: Iterable[tuple[str, Any]], broken: Iterable[str] = ()) -> Pl
             continue
         for each in found:
             if each.name in methods:
-                fact = f"offered by both {packages[each.name]} and {package}; uninstall one"
+                fact = _offered_twice(packages[each.name], package)
                 problems.append(Problem(f"method {each.name}", fact))
             methods[each.name] = each
             packages[each.name] = package
@@ -73,11 +73,21 @@ def _methods_of(plugin: Any) -> list[Method]:
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
     manager.check_pending()
-    found = [each for offered in manager.hook.merge_methods() for each in offered]
+    offered = manager.hook.merge_methods()
+    if not offered:
+        fact = "offers nothing: it needs a merge_methods, marked @hookimpl, that returns a list"
+        raise MergeGraphError(fact)
+    found = [each for methods in offered for each in methods]
     for each in found:
         if not isinstance(each, Method):
             raise MergeGraphError(f"merge_methods gave {each!r}, which was not made with @method")
     return found
+
+
+def _offered_twice(first: str, second: str) -> str:
+    if first == second:
+        return f"offered twice by {first}; its author must rename one"
+    return f"offered by both {first} and {second}; uninstall one"
 
 
 def _package(entry: EntryPoint) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, nearest
-from mergegraph.plan import Output, Plan
+from mergegraph.plans import Output, Plan
 from mergegraph.schedule import Schedule
 from mergegraph.stage import Explained
 from mergegraph.tasks import Task, walk

@@ -14,7 +14,7 @@ from typing import Any
 
 from mergegraph.checkpoint import read_json
 from mergegraph.errors import MergeGraphError, RunError
-from mergegraph.plan import Directory
+from mergegraph.plans import Directory
 from mergegraph.shards import INDEX, Shard, Slot, create, index_text
 
 MANIFEST = "mergegraph.json"

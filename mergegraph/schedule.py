@@ -20,7 +20,7 @@ from mergegraph.drafts import (
     trace,
 )
 from mergegraph.errors import MergeGraphError
-from mergegraph.plan import Output, Plan
+from mergegraph.plans import Output, Plan
 from mergegraph.strips import Grid
 from mergegraph.tasks import Task, walk
 
@@ -219,9 +219,7 @@ def _finished(unit: Sequence[Draft], lasting: Collection[str]) -> tuple[tuple[Pa
         peak = max(peak, stored)
         for task in draft.then:
             largest = max(each.spec.numel for each in (task, *task.inputs))
-            peak = max(
-                peak, stored + task.op.copies * largest * max(FLOAT_NBYTES, task.spec.itemsize)
-            )
+            peak = max(peak, stored + task.op.copies * largest * FLOAT_NBYTES)
             stored += 0 if task.key in lasting else sizes[task.key]
         frees = tuple(key for key in sizes if last[key] == i and key not in lasting)
         peak = max(peak, stored)

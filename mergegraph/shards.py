@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergegraph.plan import Output
+from mergegraph.plans import Output
 from mergegraph.spec import DTYPES, Spec
 
 _ALIGN = 8

@@ -68,7 +68,10 @@ def find_side_files(root: Path) -> Beside:
 
 def stays_inside(path: Path, root: Path) -> bool:
     """Whether a path, its links followed, ends in its model or in the Hub cache's files of it."""
-    target, home = path.resolve(), root.resolve()
+    try:
+        target, home = path.resolve(), root.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        return False
     allowed = [home]
     allowed += [each.parent / "blobs" for each in home.parents if each.name == "snapshots"]
     return any(target.is_relative_to(each) for each in allowed)

@@ -119,7 +119,7 @@ class _Builder:
         result = self.call(base, models, {**values, **drawn})
         if result.spec.shape != work[0].task.spec.shape:
             raise MergeGraphError(f"{self.method.name} gave the shape {result.spec.shape}")
-        stored = self.stage.out_dtype or self.stage.dtype or _common_dtype(base, inputs)
+        stored = self.stage.out_dtype or self.stage.dtype or _common_dtype(inputs)
         rounded = cast(result, self.stage.out_dtype) if self.stage.out_dtype else result
         self.keep(outline, cast(rounded, WORK), stored)
         parts = tuple(each.part for each in models)
@@ -146,9 +146,9 @@ class _Builder:
         return result
 
 
-def _common_dtype(base: Input | None, inputs: Sequence[Input]) -> str:
-    """The dtype a merge is stored in: the base's, or one that holds what all hold."""
-    dtypes = {base.stored} if base else {each.stored for each in inputs}
+def _common_dtype(inputs: Sequence[Input]) -> str:
+    """The dtype a merge is stored in: the one of all inputs, or one that holds what all hold."""
+    dtypes = {each.stored for each in inputs}
     return dtypes.pop() if len(dtypes) == 1 else "float64" if "float64" in dtypes else WORK
 
 

@@ -23,7 +23,8 @@ class Op:
 
     - `pointwise`: flat strips; entry k of the result needs entries k of the inputs.
     - `rowwise`: strips of whole rows, `[rows, entries of a row]`; a vector is one row.
-    - `fold`: flat strips; the results of all strips are merged by `combine`, in order.
+    - `fold`: flat strips; the results of all strips are merged by `combine`, in order, and
+      `finish` makes the value of what they come to.
     - `whole`: the tensors themselves.
 
     Small inputs (folds, and what is made of them alone) arrive whole in every case. A kernel with a
@@ -36,8 +37,9 @@ class Op:
     infer: Callable[..., Spec]
     copies: int
     combine: Callable[[Any, Any], Any]
+    finish: Callable[[Any], Any]
     small: bool
-    same_shapes: bool
+    resizes: bool
     streamed: Callable[..., Task] | None
     defaults: Mapping[str, Any]
     keywords: frozenset[str]
@@ -54,7 +56,9 @@ class Op:
             raise TypeError(f"{self.name} needs a tensor")
         spec = self.infer(*(task.spec for task in inputs), **filled)
         small = self.small or (bool(inputs) and all(task.is_small for task in inputs))
-        if self.cut in ("pointwise", "rowwise", "fold"):
+        if self.cut in ("pointwise", "rowwise", "fold") and not all(
+            each.is_small for each in inputs
+        ):
             _check_positions(self, inputs, spec)
         return Task(self, inputs, filled, spec, _digest(self, inputs, filled, spec), small)
 
@@ -92,7 +96,9 @@ def op(
     copies: int = 1,
     infer: Callable[..., Spec] | None = None,
     combine: Callable[[Any, Any], Any] | None = None,
+    finish: Callable[[Any], Any] | None = None,
     small: bool = False,
+    resizes: bool = False,
     streamed: Callable[..., Task] | None = None,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(
@@ -102,17 +108,23 @@ def op(
     copies: int = 1,
     infer: Callable[..., Spec] | None = None,
     combine: Callable[[Any, Any], Any] | None = None,
+    finish: Callable[[Any], Any] | None = None,
     small: bool = False,
+    resizes: bool = False,
     streamed: Callable[..., Task] | None = None,
 ) -> Op | Callable[[Callable[..., Any]], Op]:
     """Make an op of a function of tensors (positional) and numbers (keyword).
 
-    `copies` is how many tensors of the size of its largest input or result the kernel allocates,
-    the result included. `infer` takes the inputs' specs and the numbers and gives the result's
-    spec; by default that of the first input. `combine` merges the results of two neighbouring
-    strips of a fold; by default their sum. `small` says that a whole op gives a few numbers, to be
-    handed whole to other ops. `streamed` takes the same tasks and numbers and gives the same value
-    by folds, for tensors that do not fit in memory.
+    - `copies`: how many tensors of the size of its largest input or result the kernel allocates,
+      the result included.
+    - `infer`: takes the inputs' specs and the numbers and gives the result's spec; by default that
+      of the first input.
+    - `combine`: merges what two neighbouring strips of a fold gave; by default their sum.
+    - `finish`: makes a fold's value of what all strips came to; by default it is just that.
+    - `small`: a whole op gives a few numbers, to be handed whole to other ops.
+    - `resizes`: inputs and result may differ in their number of rows.
+    - `streamed`: takes the same tasks and numbers and gives the same value by folds, for tensors
+      that do not fit in memory.
     """
 
     def wrap(function: Callable[..., Any]) -> Op:
@@ -125,8 +137,9 @@ def op(
             infer=infer or like_first,
             copies=copies,
             combine=combine or _add,
+            finish=finish or _as_it_is,
             small=small or cut == "fold",
-            same_shapes=infer is None or cut == "fold",
+            resizes=resizes,
             streamed=streamed,
             defaults={p.name: _frozen(p.default) for p in keywords if p.default is not p.empty},
             keywords=frozenset(p.name for p in keywords if p.name != "start"),
@@ -168,14 +181,16 @@ def rebuilt(roots: Iterable[Task], change: Callable[[Task, list[Task]], Task]) -
 
 def _check_positions(made: Op, inputs: tuple[Task, ...], spec: Spec) -> None:
     big = [task.spec for task in inputs if not task.is_small]
-    differ = (
-        len({each.shape for each in big}) > 1
-        if made.same_shapes
-        else any(each.row != spec.row for each in big)
-    )
-    if differ:
-        shapes = " and ".join(dict.fromkeys(str(each.shape) for each in big))
-        raise MergeGraphError(f"{made.name.rpartition('.')[2]}: shapes differ: {shapes}")
+    shapes = [each.shape for each in (big if made.cut == "fold" else [*big, spec])]
+    if made.resizes:
+        shapes = [shape[1:] for shape in shapes]
+    if len(set(shapes)) > 1:
+        told = " and ".join(dict.fromkeys(str(each.shape) for each in big))
+        raise MergeGraphError(f"{made.name.rpartition('.')[2]}: shapes differ: {told}")
+
+
+def _as_it_is(merged: Any) -> Any:
+    return merged
 
 
 def _add(first: Any, second: Any) -> Any:

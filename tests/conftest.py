@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from mergegraph import Method, Spec, Task
 from mergegraph.execute import execute
 from mergegraph.ops.arithmetic import load
-from mergegraph.plan import Output, plan_of
+from mergegraph.plans import Output, plan_of
 from mergegraph.reading import MemoryEntry
 from mergegraph.schedule import make_schedule
 from mergegraph.tasks import rebuilt, walk
@@ -141,6 +141,20 @@ def draw_family() -> Callable[..., tuple[torch.Tensor, list[torch.Tensor]]]:
     return draw
 
 
+@pytest.fixture(scope="session")
+def draw_weights() -> Callable[..., list[float]]:
+    """Let hypothesis draw a weight for each model: `draw_weights(data, 3)`, positive if asked.
+
+    They are exact in binary, so that what cancels, cancels in any precision.
+    """
+
+    def draw(data: st.DataObject, count: int, *, positive: bool = False) -> list[float]:
+        weights = [0.25, 0.5, 1.0, 1.5] if positive else [0.0, 0.5, 1.0, 2.0, -0.25, -1.0]
+        return data.draw(st.lists(st.sampled_from(weights), min_size=count, max_size=count))
+
+    return draw
+
+
 class _Memory:
     """A sink in memory."""
 
@@ -185,24 +199,33 @@ def _values(
     return values
 
 
-def _apply(task: Task, inputs: list[torch.Tensor], start: int = 0) -> torch.Tensor:
+def _apply(
+    task: Task, inputs: list[torch.Tensor], start: int = 0, *, raw: bool = False
+) -> torch.Tensor:
     """A kernel on what its cut says: tensors flat, in rows or as they are; small ones whole."""
     op = task.op
     if op.cut == "load":
         rows = task.numbers["rows"]
         tensor = task.numbers["entry"].tensor
         return (tensor if rows is None else tensor[:rows]).reshape(-1)
-    given = []
-    for each, tensor in zip(task.inputs, inputs, strict=True):
-        if op.cut == "rowwise" and not each.is_small:
-            row = max(1, each.spec.row)
-            tensor = tensor.reshape(tensor.numel() // row, each.spec.row)
-        elif op.cut == "whole" and not each.is_small:
-            tensor = tensor.reshape(each.spec.shape)
-        given.append(tensor)
+    given = [
+        tensor if each.is_small else _cut(tensor, each.spec, task, start)
+        for each, tensor in zip(task.inputs, inputs, strict=True)
+    ]
     position = {"start": start} if op.positioned else {}
     result = op.kernel(*given, **task.numbers, **position)
+    if op.cut == "fold" and not raw:
+        result = op.finish(result)
     return result if task.is_small else result.reshape(-1)
+
+
+def _cut(tensor: torch.Tensor, spec: Spec, task: Task, start: int) -> torch.Tensor:
+    """A flat input as a kernel is to be handed it."""
+    if task.op.cut == "rowwise":
+        return tensor.reshape(tensor.numel() // max(1, spec.row), spec.row)
+    if task.op.cut == "whole":
+        return tensor.reshape(spec.shape)
+    return tensor[: task.spec.numel - start] if task.op.cut == "pointwise" else tensor
 
 
 def _apply_in_strips(task: Task, inputs: list[torch.Tensor], step: int) -> torch.Tensor:
@@ -213,13 +236,16 @@ def _apply_in_strips(task: Task, inputs: list[torch.Tensor], step: int) -> torch
     if task.op.cut == "rowwise":
         step = max(1, step // max(1, big.row)) * max(1, big.row)
     pieces = []
-    for start in range(0, max(1, big.numel), step):
+    end = big.numel if task.op.cut == "fold" else task.spec.numel
+    for start in range(0, max(1, end), step):
         given = [
             tensor if each.is_small else tensor[start : start + step]
             for each, tensor in zip(task.inputs, inputs, strict=True)
         ]
-        pieces.append(_apply(task, given, start))
-    return reduce(task.op.combine, pieces) if task.op.cut == "fold" else torch.cat(pieces)
+        pieces.append(_apply(task, given, start, raw=True))
+    if task.op.cut == "fold":
+        return task.op.finish(reduce(task.op.combine, pieces))
+    return torch.cat(pieces)
 
 
 def _streamed(task: Task, inputs: list[Task]) -> Task:

@@ -12,7 +12,7 @@ from mergegraph.execute import execute
 from mergegraph.memory import TensorSink
 from mergegraph.ops.arithmetic import load
 from mergegraph.ops.order import prune_by_magnitude
-from mergegraph.plan import Output, plan_of
+from mergegraph.plans import Output, plan_of
 from mergegraph.reading import MemoryEntry
 from mergegraph.schedule import make_schedule
 

@@ -68,13 +68,13 @@ def stack(*tensors: Any, dim: int = 0) -> Any:
     return torch.stack(tensors, dim)
 
 
-@op(cut="pointwise", infer=lambda tensor, *, rows: _head_rows(tensor, rows))
+@op(cut="pointwise", resizes=True, infer=lambda tensor, *, rows: _head_rows(tensor, rows))
 def crop(tensor: Any, *, rows: int) -> Any:  # noqa: ARG001 - the strips end where the result ends
     """The first `rows` rows."""
     return tensor
 
 
-@op(cut="pointwise", infer=lambda _tensor, base: base)
+@op(cut="pointwise", resizes=True, infer=lambda _tensor, base: base)
 def extend(tensor: Any, base: Any) -> Any:
     """The tensor, and the rows of a longer base where it ends."""
     import torch

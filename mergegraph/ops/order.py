@@ -140,11 +140,18 @@ def _later(first: Any, second: Any) -> Any:
     return torch.tensor([quota, seen + count, place, start])
 
 
-@op(cut="fold", copies=2, combine=_later, infer=lambda *_inputs, which: Spec((4,), "int64"))  # noqa: ARG005
+@op(
+    cut="fold",
+    copies=2,
+    combine=_later,
+    finish=lambda told: told[2:3],
+    infer=lambda *_inputs, which: Spec((1,), "int64"),  # noqa: ARG005
+)
 def _tie_place(delta: Any, threshold: Any, *, which: int, start: int) -> Any:
-    """Quota, entries equal to the threshold, the index after the last wanted, start; then bits.
+    """The index after the last of the wanted entries that are equal to the threshold.
 
-    The bits tell which entries are equal to the threshold, for `_later` to count.
+    A strip tells the quota, how many it has, the index, and its start; then bits, which say what
+    entries they are, for `_later` to count.
     """
     import numpy as np
     import torch
@@ -162,7 +169,7 @@ def _tie_place(delta: Any, threshold: Any, *, which: int, start: int) -> Any:
 def _gather_bounds(threshold: Any, *places: Any) -> Any:
     import torch
 
-    return torch.stack([threshold[:, 0], torch.stack([place[2] for place in places])], 1)
+    return torch.stack([threshold[:, 0], torch.cat(places)], 1)
 
 
 def _magnitudes(delta: Any) -> Any:

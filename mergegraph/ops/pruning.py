@@ -55,8 +55,8 @@ def _drop(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -
 
     if density <= 0:
         return torch.zeros_like(delta)
-    kept = uniform_draws(seed, start, delta.numel()) < density
-    return torch.where(kept, delta / density if rescale else delta, 0.0)
+    dropped = uniform_draws(seed, start, delta.numel()) >= density
+    return (delta / density if rescale else delta.clone()).masked_fill_(dropped, 0.0)
 
 
 @op(cut="rowwise", copies=8)

@@ -4,32 +4,59 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 DtypeName = Literal["float32", "float16", "bfloat16", "float64"]
 Parameters = dict[str, Any]
+_NO_MODEL = "is not a model; give a path, or {model: {path: ...}}"
 
 
 def _reference(value: Any) -> Any:
     """A model reference as text, `path@revision+adapter`, also where it is spelled out."""
     if not isinstance(value, dict):
-        return str(value) if isinstance(value, int | float) else value
-    model = value.get("model", value)
-    parts = [_part(model), _part(value["lora"])] if value.get("lora") else [_part(model)]
-    unknown = value.keys() - {"model", "lora", "path", "revision"}
-    if unknown or not all(parts):
-        raise ValueError("is not a model: give a path, or {model: {path: ...}}")
-    return "+".join(parts)
+        return str(value) if type(value) is int else value
+    if "model" not in value:
+        return _part(value)
+    if value.keys() - {"model", "lora"}:
+        raise ValueError(_NO_MODEL)
+    lora = value.get("lora")
+    return _part(value["model"]) + ("" if lora is None else f"+{_part(lora)}")
 
 
 def _part(value: Any) -> str:
-    if not isinstance(value, dict):
-        return str(value or "")
-    revision = f"@{value['revision']}" if value.get("revision") else ""
-    return f"{value.get('path', '')}{revision}"
+    given = {"path": value} if isinstance(value, str) else value
+    if not isinstance(given, dict) or given.keys() - {"path", "revision"} or not given.get("path"):
+        raise ValueError(_NO_MODEL)
+    if not all(isinstance(each, str | None) for each in given.values()):
+        raise ValueError(_NO_MODEL)
+    return "@".join(each for each in (given["path"], given.get("revision")) if each)
 
 
-ModelReference = Annotated[str, BeforeValidator(_reference), Field(min_length=1)]
+_PATH: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string", "minLength": 1},
+        "revision": {"type": ["string", "null"]},
+    },
+    "required": ["path"],
+    "additionalProperties": False,
+}
+_WORD_OR_PATH: list[dict[str, Any]] = [{"type": "string", "minLength": 1}, _PATH]
+_SPELLED_OUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "model": {"anyOf": _WORD_OR_PATH},
+        "lora": {"anyOf": [*_WORD_OR_PATH, {"type": "null"}]},
+    },
+    "required": ["model"],
+    "additionalProperties": False,
+}
+ModelReference = Annotated[
+    str,
+    BeforeValidator(_reference),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [*_WORD_OR_PATH, {"type": "integer"}, _SPELLED_OUT]}),
+]
 
 
 class _Strict(BaseModel):
@@ -68,6 +95,14 @@ class ModuleEntry(_Strict):
     parameters: Parameters | None = None
 
 
+class TokenizerEntry(_Strict):
+    """The vocabulary of the result."""
+
+    source: ModelReference = "union"
+    tokens: dict[str, Any] | None = None
+    pad_to_multiple_of: Annotated[int, Field(ge=1)] | None = None
+
+
 class DocumentEntry(_Strict):
     """One merge."""
 
@@ -81,7 +116,7 @@ class DocumentEntry(_Strict):
     dtype: DtypeName | None = None
     out_dtype: DtypeName | None = None
     tokenizer_source: ModelReference | None = None
-    tokenizer: dict[str, Any] | None = None
+    tokenizer: TokenizerEntry | None = None
     chat_template: str | None = None
     out: Annotated[str, Field(min_length=1)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
@@ -96,4 +131,5 @@ ENTRIES: dict[str, type[_Strict]] = {
     "slices": SliceEntry,
     "sources": SourceEntry,
     "modules": ModuleEntry,
+    "tokenizer": TokenizerEntry,
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from mergegraph.errors import Problem, nearest
 from mergegraph.methods import Method, Parameter
 from mergegraph.recipe.source import Document, Path
-from mergegraph.recipe.values import Parameters, Rule, Rules, Scalar
+from mergegraph.recipe.values import Parameters, Rule, Rules, Scalar, shown
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
 class ParameterReader:
@@ -61,7 +64,7 @@ class ParameterReader:
         """Rules by tensor name; `at` tells where each stands."""
         rules: list[Rule] = []
         for i, each in enumerate(found):
-            for key in each.keys() - {"filter", "value"}:
+            for key in [key for key in each if key not in ("filter", "value")]:
                 self.wrong((*at(i), key), f"unknown key '{key}'{nearest(key, ['filter', 'value'])}")
             if "value" not in each:
                 self.wrong(at(i), f"a rule of {parameter.name} needs a value")
@@ -74,7 +77,7 @@ class ParameterReader:
                 self.wrong(
                     at(i), f"never reached: a rule of {parameter.name} above matches everything"
                 )
-            chosen = None if name in (None, "*") else name
+            chosen = None if name in (None, "*", "") else name
             rules += self.rule(parameter, chosen, each["value"], (*at(i), "value"))
         return tuple(rules)
 
@@ -91,16 +94,24 @@ class ParameterReader:
         return (Rule(name, tuple(anchors), isinstance(value, list), place),)
 
     def scalar(self, parameter: Parameter, value: Any, path: Path) -> Scalar:
-        """One value in its range; the default stands in for one that is not."""
+        """One value in its range; another stands in for one that is not."""
         if isinstance(value, dict | list):
             self.wrong(path, f"{parameter.name}: expected {parameter.kind}", key=False)
-            return parameter.default  # type: ignore[no-any-return]
+            return _stand_in(parameter)
+        if isinstance(value, str) and parameter.problem(value) and _NUMBER.fullmatch(value):
+            value = float(value)  # a number in quotes
         if fact := parameter.problem(value):
-            shown = "empty" if value is None else f"{value:g}" if type(value) is float else value
-            self.wrong(path, f"{parameter.name} {shown} {fact}", key=False)
-            return parameter.default  # type: ignore[no-any-return]
+            self.wrong(path, f"{parameter.name} {shown(value)} {fact}", key=False)
+            return _stand_in(parameter)
         return parameter.coerce(value)  # type: ignore[no-any-return]
 
     def wrong(self, path: Path, fact: str, *, key: bool = True) -> None:
         """Note a problem."""
         self.problems.append(Problem(self.document.place(path, key=key), fact))
+
+
+def _stand_in(parameter: Parameter) -> Scalar:
+    """A value that the method can take, so that the rest of the recipe can be looked at."""
+    stand_in = parameter.coerce(1)
+    fits = not parameter.required or parameter.problem(stand_in)
+    return parameter.default if fits else stand_in  # type: ignore[no-any-return]

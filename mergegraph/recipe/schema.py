@@ -78,6 +78,8 @@ def _scalar(parameter: Parameter) -> dict[str, Any]:
             each |= {"minimum": low} if low is not None else {}
             each |= {"maximum": high} if high is not None else {}
         kinds.append(each)
+    if bool in parameter.kinds:
+        kinds.append({"enum": [0, 1]})
     if parameter.choices:
         kinds.append({"enum": list(parameter.choices)})
     return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}

@@ -13,9 +13,23 @@ from mergegraph.errors import MergeGraphError, Problem
 
 Path = tuple[str | int, ...]
 
-_MOST_NODES = 100_000  # a recipe has some hundreds; aliases of aliases have billions
+_MOST_NODES = 20_000  # a recipe has some hundreds; aliases of aliases have billions
 _DEEPEST = 50
+_LONGEST_NUMBER = 20  # digits of 2 ** 64
 _PREFIX = "tag:yaml.org,2002:"
+_INT = r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+"
+_KINDS = {
+    "bool": ("tTfF", r"true|True|TRUE|false|False|FALSE"),
+    "null": ("~nN", r"~|null|Null|NULL|"),
+    "int": ("-+0123456789", _INT),
+    "float": (
+        "-+0123456789.",
+        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    ),
+    "merge": ("<", r"<<"),
+}
+_UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass
@@ -24,8 +38,8 @@ class Document:
 
     file: str
     data: Any
-    keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    values: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    keys: dict[Path, str] = field(default_factory=dict)
+    values: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def place(self, path: Path, *, key: bool = False) -> str:
@@ -33,15 +47,21 @@ class Document:
         table = self.keys if key and path in self.keys else self.values
         while path and path not in table:
             path, table = path[:-1], self.values
-        line, column = table.get(path, (1, 1))
-        return f"{self.file}:{line}:{column}"
+        return table.get(path, self.file)
 
-    def set(self, path: Path, value: Any) -> None:
+    def set(self, path: Path, value: Any, place: str) -> None:
         """Put a value at a path, from outside the file; raises KeyError if there is no place."""
         holder = self.data
-        for step in path[:-1]:
-            holder = holder.setdefault(step, {}) if isinstance(holder, dict) else holder[step]
+        for i, step in enumerate(path[:-1]):
+            if isinstance(holder, dict) and holder.get(step) is None:
+                holder[step] = {}
+                self.keys[path[: i + 1]] = self.values[path[: i + 1]] = place
+            holder = holder[step]
         holder[path[-1]] = value
+        for table in (self.keys, self.values):
+            for known in [each for each in table if each[: len(path)] == path]:
+                del table[known]
+            table[path] = place
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,36 +70,28 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as pyyaml has it
 
 
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+0123456789.",
-    ),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(_PREFIX + _tag, re.compile(rf"^(?:{_pattern})$"), list(_first))
+for _kind, (_first, _pattern) in _KINDS.items():
+    _letters = [*_first, ""] if _kind == "null" else list(_first)
+    _Loader.add_implicit_resolver(_PREFIX + _kind, re.compile(rf"^(?:{_pattern})$"), _letters)
 
 
 def read_documents(file: str, text: str) -> list[Document]:
-    """Every document of a YAML text; raises MergeGraphError if it is not YAML."""
+    """Every document of a YAML text that holds something; raises MergeGraphError if it is none."""
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         raise MergeGraphError(f"{place}: not YAML: {error.problem or error}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise MergeGraphError(f"{file}: not YAML: {error}") from error
-    return [_Reader(file).document(node) for node in nodes]
-
-
-def scalar(text: str) -> Any:
-    """The value of a word on the command line, read as YAML."""
-    return read_documents("--set", text)[0].data if text.strip() else None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        letter = text[error.position : error.position + 1]
+        raise MergeGraphError(f"{place}: not YAML: {letter!r} may not stand here") from error
+    except RecursionError as error:
+        raise MergeGraphError(f"{file}: too deeply nested for a recipe") from error
+    made = [_Reader(file).document(node) for node in nodes if node is not None]
+    return [each for each in made if each.data is not None]
 
 
 class _Reader:
@@ -94,71 +106,81 @@ class _Reader:
         return self.made
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        self.count += 1
-        if self.count > _MOST_NODES or len(path) > _DEEPEST:
-            raise MergeGraphError(f"{self.made.file}: too large or too deeply nested for a recipe")
-        self.made.values[path] = _position(node)
+        self.counted(node, path)
+        self.made.values[path] = self.at(node)
         if isinstance(node, yaml.MappingNode):
+            self.check_tag(node, "map")
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
+            self.check_tag(node, "seq")
             return [self.value(each, (*path, i)) for i, each in enumerate(node.value)]
-        return self.scalar(node, path)
+        return self.scalar(node)
+
+    def counted(self, node: yaml.Node, path: Path) -> None:
+        self.count += 1
+        if self.count > _MOST_NODES or len(path) > _DEEPEST:
+            raise MergeGraphError(f"{self.at(node)}: too large or too deeply nested for a recipe")
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        own = {key.value for key, _ in node.value}
         for key, value, merged in self.pairs(node, path):
-            if merged and key.value in own:
-                continue
             place = (*path, key.value)
-            if key.value in found:
+            if key.value not in found:
+                self.made.keys[place] = self.at(key)
+                found[key.value] = self.value(value, place)
+            elif not merged:
                 fact = f"'{key.value}' is given twice"
                 self.made.problems.append(Problem(self.at(key), fact))
-                continue
-            self.made.keys[place] = _position(key)
-            found[key.value] = self.value(value, place)
         return found
 
     def pairs(
         self, node: yaml.MappingNode, path: Path
     ) -> Iterator[tuple[yaml.Node, yaml.Node, bool]]:
-        """Keys and values, those of `<<` last."""
+        """Keys and values, those of `<<` last: what is there already stands above them."""
+        self.counted(node, path)
         merges = []
         for key, value in node.value:
             if key.tag == _PREFIX + "merge":
                 merges.append(value)
-            elif not isinstance(key, yaml.ScalarNode):
-                self.made.problems.append(Problem(self.at(key), "a key must be a word"))
-            else:
+            elif isinstance(key, yaml.ScalarNode):
+                self.check_text(key)
                 yield key, value, False
+            else:
+                self.made.problems.append(Problem(self.at(key), "a key must be a word"))
         for value in merges:
             for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if len(path) > _DEEPEST or not isinstance(each, yaml.MappingNode):
+                if isinstance(each, yaml.MappingNode):
+                    for key, inner, _ in self.pairs(each, (*path, "<<")):
+                        yield key, inner, True
+                else:
                     self.made.problems.append(Problem(self.at(value), "'<<' must name a mapping"))
-                    continue
-                for key, inner, _ in self.pairs(each, (*path, "<<")):
-                    yield key, inner, True
 
-    def scalar(self, node: yaml.Node, path: Path) -> Any:
-        kind = node.tag.removeprefix(_PREFIX)
+    def scalar(self, node: yaml.Node) -> Any:
         text: str = node.value
+        kind = node.tag.removeprefix(_PREFIX)
+        if kind in ("str", "merge"):
+            self.check_text(node)
+            return text
+        if kind not in _KINDS or not re.fullmatch(_KINDS[kind][1], text):
+            self.check_tag(node, "str")
         if kind == "bool":
             return text.lower() == "true"
-        if kind == "null":
-            return None
-        if kind == "int" and re.fullmatch(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", text):
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        if kind == "float":
-            return float(re.sub(r"\.(?=[a-zA-Z])", "", text))
-        if kind not in ("str", "merge"):
-            place = self.made.place(path)
-            self.made.problems.append(Problem(place, f"'{node.tag}' is not a kind of value"))
-        return text
+        if kind == "int" and len(text) <= _LONGEST_NUMBER:
+            return int(text, 0)
+        if kind == "int":
+            return float("inf")  # no parameter takes it
+        return float(re.sub(r"\.(?=[a-zA-Z])", "", text)) if kind == "float" else None
+
+    def check_tag(self, node: yaml.Node, kind: str) -> None:
+        if node.tag != _PREFIX + kind:
+            tag = node.tag.replace(_PREFIX, "!!")
+            raise MergeGraphError(f"{self.at(node)}: the tag {tag} has no meaning here")
+
+    def check_text(self, node: yaml.Node) -> None:
+        if found := _UNPRINTABLE.search(node.value):
+            fact = f"holds {found.group()!r}, which cannot be printed"
+            raise MergeGraphError(f"{self.at(node)}: {fact}")
 
     def at(self, node: yaml.Node) -> str:
-        line, column = _position(node)
-        return f"{self.made.file}:{line}:{column}"
-
-
-def _position(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+        mark = node.start_mark
+        return f"{self.made.file}:{mark.line + 1}:{mark.column + 1}"

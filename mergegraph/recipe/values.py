@@ -28,6 +28,17 @@ class Rule:
         return interpolate(self.anchors, t) if self.is_gradient else self.anchors[0]
 
 
+def shown(value: Any) -> str:
+    """A value as it is written in recipes."""
+    if isinstance(value, str):
+        return f"'{value}'"
+    if isinstance(value, dict | list):
+        return f"of {len(value)} parts" if value else "without anything in it"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)
+
+
 Rules = tuple[Rule, ...]
 Parameters = Mapping[str, Rules]
 

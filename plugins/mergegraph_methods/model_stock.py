@@ -24,10 +24,23 @@ def _by_row(base: Any, *models: Any, clip: bool) -> Any:
     """The same merge with a ratio of its own for every row."""
     import torch
 
-    rows = torch.stack([model - base for model in models], 1).double()
-    ratio = _interpolation(rows @ rows.mT, clip=clip)[:, None].to(base.dtype)
-    mean = torch.stack(models).mean(0)
-    return torch.lerp(base, mean, ratio.expand_as(base))
+    step = max(1, base.numel() // (2 * len(models)) ** 2)  # short rows: no more than a strip
+    parts = zip(*(each.split(step) for each in (base, *models)), strict=True)
+    ratio = torch.cat([_interpolation(_row_dots(*part), clip=clip) for part in parts])
+    return torch.lerp(base, sum(models) / len(models), ratio[:, None].to(base.dtype))
+
+
+def _row_dots(base: Any, *models: Any) -> Any:
+    """The Gram matrix of the task vectors of each row, `[rows, N, N]`, two of them in hand."""
+    import torch
+
+    dots = torch.empty(len(base), len(models), len(models), dtype=torch.float64)
+    for i, first in enumerate(models):
+        across = (first - base).double()[:, None, :]
+        for j, second in enumerate(models[: i + 1]):
+            down = (second - base).double()[:, :, None]
+            dots[:, i, j] = dots[:, j, i] = (across @ down)[:, 0, 0]
+    return dots
 
 
 def _interpolation(dots: Any, *, clip: bool) -> Any:

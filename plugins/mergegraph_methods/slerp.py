@@ -8,6 +8,7 @@ from mergegraph import Between, MergeGraphError, Method, Spec, Task, hookimpl, m
 from mergegraph.ops import combine, gram
 
 SMALLEST = 1e-8  # a norm below this has no direction
+NARROWEST = 1e-6  # an angle whose sine is below this has no arc
 
 
 @op(infer=lambda _gram, **_numbers: Spec((2,), "float64"))
@@ -16,9 +17,9 @@ def _arc(dots: Any, *, t: float, dot_threshold: float) -> Any:
     (aa, ab), (_, bb) = dots.tolist()
     norms = sqrt(aa) * sqrt(bb)
     cosine = max(-1.0, min(1.0, ab / norms)) if min(aa, bb) > SMALLEST**2 else 1.0
-    if abs(cosine) > dot_threshold:
-        return dots.new_tensor([1 - t, t])
     angle = acos(cosine)
+    if abs(cosine) > dot_threshold or sin(angle) < NARROWEST:
+        return dots.new_tensor([1 - t, t])
     return dots.new_tensor([sin((1 - t) * angle), sin(t * angle)]) / sin(angle)
 
 

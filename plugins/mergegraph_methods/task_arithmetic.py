@@ -5,8 +5,13 @@ from collections.abc import Iterable
 from mergegraph import Method, PerModel, Task, hookimpl, method
 from mergegraph_methods.task_vectors import INT8_MASK, fused, task_vectors
 
+UNPRUNED = {
+    "density": "task arithmetic prunes nothing, in mergekit neither",
+    "rescale": "task arithmetic prunes nothing that could be restored",
+}
 
-@method(without_effect=INT8_MASK)
+
+@method(without_effect=INT8_MASK | UNPRUNED)
 def task_arithmetic(
     base: Task,
     models: list[Task],

@@ -28,8 +28,8 @@ def check_weights(weights: Sequence[float]) -> None:
 def fused(
     base: Task, deltas: Sequence[Task], weights: Sequence[float], *, normalize: bool, scale: float
 ) -> Task:
-    """The base plus the weighted sum, or mean, of all task vectors."""
-    if not deltas:
+    """The base plus the weighted sum, or mean, of all task vectors; the base if all weigh 0."""
+    if not any(weights):
         return base
     if normalize:
         check_weights(weights)

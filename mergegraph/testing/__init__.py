@@ -1,0 +1,17 @@
+"""For the tests of plugins: tiny checkpoints, tasks on tensors in memory, and conformance."""
+
+from mergegraph.testing.checkpoints import tiny_checkpoint, tiny_family
+from mergegraph.testing.conformance import check_method
+from mergegraph.testing.evaluation import constant, evaluate, small
+from mergegraph.testing.kernels import ConformanceError, check_op
+
+__all__ = [
+    "ConformanceError",
+    "check_method",
+    "check_op",
+    "constant",
+    "evaluate",
+    "small",
+    "tiny_checkpoint",
+    "tiny_family",
+]

@@ -1,0 +1,141 @@
+"""Pruning by chance: any strip can be drawn alone, and chances are what they are said to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergegraph.ops import prune_at_random, prune_by_rank, rescale_to
+from mergegraph.ops.pruning import keep_probabilities, uniform_draws
+
+SEEDS = st.integers(0, 2**128 - 1)
+
+
+@given(seed=SEEDS, start=st.integers(0, 300), count=st.integers(0, 60))
+@settings(deadline=None)
+def test_a_strip_drawn_alone_equals_its_part_of_the_whole(seed, start, count):
+    alone = uniform_draws(seed, start, count)
+    assert torch.equal(alone, uniform_draws(seed, 0, start + count)[start:])
+
+
+def test_draws_far_into_the_stream_are_the_streams_own():
+    """The counter is positioned, not run: 2⁴⁰ draws would take an hour."""
+    far = 2**40 + 5
+    assert torch.equal(uniform_draws(1, far, 20)[3:], uniform_draws(1, far + 3, 17))
+
+
+def test_draws_are_those_of_numpys_philox():
+    wanted = np.random.Generator(np.random.Philox(key=7)).random(100, dtype=np.float32)
+    assert uniform_draws(7, 0, 100).tolist() == wanted.tolist()
+
+
+def test_draws_are_uniform():
+    draws = uniform_draws(3, 0, 200_000).double()
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    shares = torch.histc(draws, 20, 0, 1) / 10_000
+    assert (shares - 1).abs().max() < 0.05
+    assert abs(draws.mean().item() - 0.5) < 0.003
+    assert abs(draws.var().item() - 1 / 12) < 0.001
+
+
+@pytest.mark.parametrize("other", [1, 2**64, 2**127 + 1])
+def test_streams_of_different_seeds_are_independent(other):
+    pair = torch.stack([uniform_draws(0, 0, 100_000), uniform_draws(other, 0, 100_000)])
+    assert torch.corrcoef(pair)[0, 1].abs() < 0.02
+
+
+def test_a_dropped_entry_is_zero_and_a_kept_one_divided(task_of, whole):
+    delta = torch.tensor([1.0, -2.0, 3.0, -4.0, 5.0, -6.0])
+    kept = uniform_draws(9, 0, 6) < 0.25
+    found = whole(prune_at_random(task_of(delta), density=0.25, seed=9))
+    assert torch.equal(found, torch.where(kept, delta * 4, 0.0))
+    found = whole(prune_at_random(task_of(delta), density=0.25, seed=9, rescale=False))
+    assert torch.equal(found, torch.where(kept, delta, 0.0))
+
+
+def test_density_one_adds_no_task_and_density_zero_keeps_nothing(task_of, whole):
+    delta = task_of([1.0, 2.0])
+    assert prune_at_random(delta, density=1.0, seed=1) is delta
+    assert prune_by_rank(delta, density=1.0, epsilon=0.1, seed=1) is delta
+    assert whole(prune_at_random(delta, density=0.0, seed=1)).tolist() == [0, 0]
+    assert whole(prune_by_rank(delta, density=0.0, epsilon=0.1, seed=1)).tolist() == [0, 0]
+
+
+@given(
+    rows=st.integers(1, 6),
+    entries=st.integers(1, 9),
+    step=st.integers(1, 20),
+    density=st.floats(0.2, 0.8),
+    seed=SEEDS,
+)
+@settings(max_examples=60, deadline=None)
+def test_strips_drop_what_the_whole_drops(
+    rows, entries, step, density, seed, task_of, whole, in_strips
+):
+    delta = task_of(torch.arange(1.0, rows * entries + 1).reshape(rows, entries))
+    for task in (
+        prune_at_random(delta, density=density, seed=seed),
+        prune_by_rank(delta, density=density, epsilon=0.1, seed=seed),
+    ):
+        assert torch.equal(whole(task), in_strips(task, step))
+
+
+@given(data=st.data(), density=st.floats(0.3, 0.7), epsilon=st.floats(0.0, 0.29))
+@settings(max_examples=60, deadline=None)
+def test_keep_probabilities_fall_evenly_with_rank(data, density, epsilon):
+    rows = data.draw(st.integers(1, 4))
+    entries = data.draw(st.integers(2, 9))
+    values = st.lists(st.integers(-3, 3), min_size=rows * entries, max_size=rows * entries)
+    delta = torch.tensor(data.draw(values), dtype=torch.float32).reshape(rows, entries)
+    found = keep_probabilities(delta, density=density, epsilon=epsilon)
+    for row, chances in zip(delta.tolist(), found, strict=True):
+        order = sorted(range(entries), key=lambda i: (-abs(row[i]), i))
+        wanted = torch.linspace(density + epsilon, density - epsilon, entries)
+        torch.testing.assert_close(chances[order], wanted)
+        assert chances.mean().item() == pytest.approx(density, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1,), ()])
+def test_rows_of_one_entry_are_kept_with_the_density(shape, task_of, whole):
+    delta = torch.full(shape, 2.0)
+    found = whole(prune_by_rank(task_of(delta), density=0.5, epsilon=0.2, seed=4))
+    kept = uniform_draws(4, 0, delta.numel()).reshape(shape) < 0.5
+    assert torch.equal(found, torch.where(kept, 4.0, 0.0))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_of_nothing_nothing_is_dropped(shape, task_of, whole):
+    delta = task_of(torch.empty(shape))
+    assert whole(prune_by_rank(delta, density=0.5, epsilon=0.2, seed=4)).shape == shape
+    assert whole(prune_at_random(delta, density=0.5, seed=4)).shape == shape
+
+
+@pytest.mark.parametrize("shape", [(40_000,), (100, 400)])
+def test_without_a_window_ranks_make_no_difference(shape, task_of, whole):
+    delta = task_of(torch.ones(shape))
+    ranked = prune_by_rank(delta, density=0.3, epsilon=0.0, seed=2)
+    assert ranked == prune_at_random(delta, density=0.3, seed=2)
+
+
+def test_the_expected_value_is_the_undropped_one(task_of, whole):
+    delta = task_of(torch.tensor([[1.0, -2.0, 0.5, 3.0]]).expand(2000, 4))
+    for task in (
+        prune_at_random(delta, density=0.4, seed=1),
+        prune_by_rank(delta, density=0.4, epsilon=0.2, seed=1),
+    ):
+        mean = whole(task).mean(0)
+        torch.testing.assert_close(mean, torch.tensor([1.0, -2.0, 0.5, 3.0]), rtol=0.2, atol=0)
+
+
+def test_restoring_gives_back_the_sum_of_magnitudes(task_of, whole):
+    delta, pruned = task_of([1.0, -2.0, 3.0, 4.0]), task_of([0.0, -2.0, 0.0, 3.0])
+    assert whole(rescale_to(pruned, delta)).tolist() == [0, -4, 0, 6]
+
+
+def test_what_is_pruned_away_entirely_stays_zero(task_of, whole):
+    delta, pruned = task_of([1.0, -2.0]), task_of([0.0, 0.0])
+    assert whole(rescale_to(pruned, delta)).tolist() == [0, 0]
