@@ -36,6 +36,7 @@ def look(directory: Directory, shards: tuple[Shard, ...], *, restart: bool) -> F
     if path.exists():
         _check_in_the_way(directory, restart=restart)
         if not restart and (path / MANIFEST).is_file():
+            (path / JOURNAL).unlink(missing_ok=True)
             return Found(is_done=True, finished={}, note=f"{path}: done already, with this plan")
     partial = partial_path(path)
     if not partial.exists():
@@ -116,10 +117,7 @@ class Result:
         self.close()
         try:
             self._add_sides(texts)
-            (self.partial / JOURNAL).unlink()
-            if self.directory.path.exists():
-                shutil.rmtree(self.directory.path)
-            self.partial.rename(self.directory.path)
+            _put_in_place(self.partial, self.directory.path)
         except OSError as error:
             raise _failed(self.partial, error) from error
 
@@ -173,6 +171,17 @@ class SlotSink:
     def finish(self, digest: str) -> None:
         """Journal the tensor."""
         self.result.finish(self.name, digest)
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Rename a result that is whole; killed between any two lines, the next run ends the work."""
+    replaced = path.with_name(f"{path.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if path.exists():
+        path.rename(replaced)
+    partial.rename(path)
+    (path / JOURNAL).unlink()
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _bond(directory: Directory, shards: tuple[Shard, ...]) -> str:
