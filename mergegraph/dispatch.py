@@ -72,9 +72,9 @@ class Dispatcher:
         """The next strip to compute, of the earliest unit that has one; None at the end."""
         with self.condition:
             while not self.is_stopped:
-                for running in self.running:
-                    ahead = running.handed - running.merged
-                    if running.handed < len(running.strips) and ahead <= self._window:
+                ahead = sum(running.handed - running.merged for running in self.running)
+                for running in self.running if ahead <= self._window else ():
+                    if running.handed < len(running.strips):
                         running.handed += 1
                         return running, running.handed - 1
                 if self._admit():

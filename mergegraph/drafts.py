@@ -60,16 +60,19 @@ def lower(roots: Sequence[Task], allowance: int) -> dict[str, Task]:
 
 def _groups(tasks: Iterable[Task]) -> dict[str, int]:
     """The group of each task: big tensors made of one another, or of the same inputs."""
-    graph: nx.Graph[str] = nx.Graph()
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while leader[key] != key:
+            leader[key] = key = leader[leader[key]]
+        return key
+
     for task in tasks:
-        graph.add_node(task.key)
-        graph.add_edges_from((task.key, each.key) for each in big_inputs(task))
-    groups: dict[str, int] = {}
-    for key in graph:
-        if key not in groups:
-            number = len(groups)
-            groups.update(dict.fromkeys(nx.node_connected_component(graph, key), number))
-    return groups
+        leader[task.key] = task.key
+        for each in big_inputs(task):
+            leader[find(each.key)] = find(task.key)
+    numbers: dict[str, int] = {}
+    return {key: numbers.setdefault(find(key), len(numbers)) for key in leader}
 
 
 def big_inputs(task: Task) -> list[Task]:

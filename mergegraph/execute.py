@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from mergegraph.dispatch import Dispatcher, Running
 from mergegraph.errors import MergeGraphError, RunError
-from mergegraph.findings import Check
 from mergegraph.reading import Reader
 from mergegraph.schedule import Pass, Schedule
 from mergegraph.store import Store
@@ -31,15 +30,17 @@ Progress = Callable[[int, int], None]  # told the bytes just read and just writt
 def execute(
     schedule: Schedule,
     sinks: Sequence[Sink],
-    checks: Sequence[Check] = (),
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
 
     Raises MergeGraphError, with the tensor's name, if a kernel, a file or a check fails.
     """
+    import torch
+
+    threads = torch.get_num_threads()
     with Reader() as reader:
-        run = _Run(schedule, sinks, checks, progress or (lambda _read, _written: None), reader)
+        run = _Run(schedule, sinks, progress or (lambda _read, _written: None), reader)
         workers = [Thread(target=run.work, daemon=True) for _ in range(schedule.threads)]
         for worker in workers:
             worker.start()
@@ -52,6 +53,8 @@ def execute(
             for worker in workers:
                 worker.join()
             raise
+        finally:
+            torch.set_num_threads(threads)  # workers set it to one, for the whole process
     if run.error is not None:
         raise run.error
     return tuple(run.warnings)
@@ -64,12 +67,11 @@ class _Run:
         self,
         schedule: Schedule,
         sinks: Sequence[Sink],
-        checks: Sequence[Check],
         progress: Progress,
         reader: Reader,
     ) -> None:
         self.sinks = sinks
-        self.checks = {check.task.key: check for check in checks}
+        self.checks = {check.task.key: check for check in schedule.checks}
         self.progress = progress
         self.reader = reader
         self.store = Store()

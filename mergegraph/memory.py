@@ -174,5 +174,5 @@ def _computed(
     plan = plan_of(outputs, checks)
     schedule = make_schedule(plan, budget=budget, threads=threads or usable_cores())
     sinks = [TensorSink(output.task.spec) for output in schedule.outputs]
-    execute(schedule, sinks, plan.checks)
+    execute(schedule, sinks)
     return {output.name: sink.tensor for output, sink in zip(schedule.outputs, sinks, strict=True)}

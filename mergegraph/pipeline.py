@@ -173,7 +173,7 @@ def finish(prepared: Prepared, *, progress: Progress | None = None) -> Summary:
         for result in open_results.values():
             result.open()
         sinks = [open_results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
-        warnings = execute(prepared.schedule, sinks, prepared.plan.checks, progress)
+        warnings = execute(prepared.schedule, sinks, progress)
         for result in open_results.values():
             result.seal(_texts(prepared, result))
     finally:

@@ -6,7 +6,7 @@ All policy is here: what runs together, in which order, what is kept and what is
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mergegraph.drafts import (
     FLOAT_NBYTES,
@@ -20,12 +20,15 @@ from mergegraph.drafts import (
     trace,
 )
 from mergegraph.errors import MergeGraphError
+from mergegraph.findings import Check
 from mergegraph.plans import Output, Plan
 from mergegraph.strips import Grid
 from mergegraph.tasks import Task, walk
 
 WINDOW = 2  # strips a worker may be ahead of the one that is merged next
-_BY_CHOICE = 3, 8  # the share of the budget that a unit may take to read less
+# what a unit may keep to read less: the first that fits is taken, so that larger budgets never
+# read more
+_ALLOWANCES = (*(2**20 * 4**step for step in range(12, -1, -1)), 0)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Units in the order in which they are admitted.
+    """Units in the order in which they are admitted, and the checks made on the way.
 
     `room` is what values in the store may take; with the strips that `threads` workers have in
     hand it makes up `peak_nbytes`, which is within the budget the schedule was made for.
@@ -81,6 +84,7 @@ class Schedule:
 
     outputs: tuple[Output, ...]
     units: tuple[Unit, ...]
+    checks: tuple[Check, ...]
     threads: int
     room: int
     peak_nbytes: int
@@ -110,18 +114,15 @@ def make_schedule(
     MergeGraphError with the bytes that are needed if no order fits.
     """
     outputs = tuple(each for each in plan.outputs if (str(each.directory), each.name) not in done)
-    checks = [check.task for check in plan.checks] if outputs else []
-    attempts = (
-        _scheduled(outputs, checks, budget, workers, allowance)
-        for allowance in (budget * _BY_CHOICE[0] // _BY_CHOICE[1], 0)
-        for workers in range(threads, 0, -1)
-    )
     tightest = None
-    for made in attempts:
-        if made.peak_nbytes <= budget:
-            return made
-        if tightest is None or made.peak_nbytes < tightest.peak_nbytes:
-            tightest = made
+    for allowance in [each for each in _ALLOWANCES if each <= budget // 2]:
+        line = _line(outputs, plan.checks, allowance)
+        for workers in range(threads, 0, -1):
+            made = _fitted(line, budget, workers)
+            if made.peak_nbytes <= budget:
+                return made
+            if tightest is None or made.peak_nbytes < tightest.peak_nbytes:
+                tightest = made
     assert tightest is not None
     raise MergeGraphError(_too_large(tightest, budget))
 
@@ -137,14 +138,14 @@ def _too_large(tightest: Schedule, budget: int) -> str:
     )
 
 
-def _scheduled(
-    outputs: tuple[Output, ...], checks: Sequence[Task], budget: int, threads: int, allowance: int
-) -> Schedule:
-    roots = [each.task for each in outputs]
-    lowered = lower([*roots, *checks], allowance)
-    roots = [lowered[task.key] for task in roots]
-    tasks = list(walk(*roots, *(lowered[task.key] for task in checks)))
-    drafts, homes = make_drafts(tasks, roots)
+def _line(outputs: tuple[Output, ...], checks: Sequence[Check], allowance: int) -> Schedule:
+    """The units in order, for any number of threads; `room` is what lasts to the end."""
+    due = _due(outputs, checks)
+    wanted = [*(each.task for each in outputs), *(each.task for each in due)]
+    lowered = lower(wanted, allowance)
+    roots = [lowered[each.task.key] for each in outputs]
+    checks = [replace(each, task=lowered[each.task.key]) for each in due]
+    drafts, homes = make_drafts(list(walk(*roots, *(each.task for each in checks))), roots)
     units = make_units(drafts, homes)
     unit_of = {draft.place: i for i, unit in enumerate(units) for draft in unit}
     lasting = _lasting(units, homes, unit_of)
@@ -155,17 +156,28 @@ def _scheduled(
         needs = {unit_of[home] for draft in unit for home in origins(draft, homes)} - {i}
         passes, nbytes = _finished(unit, lasting)
         made.append(Unit(passes, nbytes, tuple(sorted(needs))))
-    scratch = threads * max((each.strip_nbytes for unit in made for each in unit.passes), default=0)
-    always = scratch + sum(task.spec.nbytes for task in lasting.values())
-    largest = sorted((unit.nbytes for unit in made), reverse=True)
+    room = sum(task.spec.nbytes for task in lasting.values())
+    return Schedule(outputs, tuple(made), tuple(checks), threads=0, room=room, peak_nbytes=0)
+
+
+def _due(outputs: Sequence[Output], checks: Sequence[Check]) -> list[Check]:
+    """The checks of what is computed anyway: tensors that are finished are not looked at again."""
+    computed = {task.key for task in walk(*(each.task for each in outputs))}
+    return [
+        each
+        for each in checks
+        if any(t.key in computed for t in (each.task.inputs[0], *each.task.inputs[0].inputs))
+    ]
+
+
+def _fitted(line: Schedule, budget: int, threads: int) -> Schedule:
+    """The line for a number of threads, with the memory that it takes."""
+    strips = max((each.strip_nbytes for each in line.passes), default=0)
+    always = line.room + threads * strips
+    largest = sorted((unit.nbytes for unit in line.units), reverse=True)
     room = max(budget - always, *largest[:1], 0)
-    return Schedule(
-        outputs=outputs,
-        units=tuple(made),
-        threads=threads,
-        room=room,
-        peak_nbytes=always + min(room, sum(largest[: threads + 1])),
-    )
+    peak = always + min(room, sum(largest[: threads + 1]))
+    return replace(line, threads=threads, room=room, peak_nbytes=peak)
 
 
 def _lasting(

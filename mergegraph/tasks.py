@@ -131,7 +131,7 @@ def op(
         parameters = inspect.signature(function).parameters.values()
         keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
         return Op(
-            name=f"{function.__module__}.{function.__qualname__}",
+            name=_name(function),
             kernel=function,
             cut=cut,
             infer=infer or like_first,
@@ -205,7 +205,22 @@ def _canonical(value: Any) -> str:
     """Text that is equal for equal values only; things on disk are known by their identity."""
     if isinstance(value, tuple):
         return "(" + ",".join(map(_canonical, value)) + ")"
-    return str(getattr(value, "identity", None) or repr(value))
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    identity = getattr(value, "identity", None)
+    if not isinstance(identity, str):
+        raise TypeError(f"{value!r} is neither a number nor a word, and has no identity")
+    return identity
+
+
+def _name(kernel: Callable[..., Any]) -> str:
+    """The name of a kernel; of one made inside a function, with a digest of what it closes over."""
+    name = f"{kernel.__module__}.{kernel.__qualname__}"
+    if "<" not in kernel.__qualname__:
+        return name
+    held = [cell.cell_contents for cell in kernel.__closure__ or ()]
+    text = f"{kernel.__code__.co_code!r}{kernel.__code__.co_consts!r}{held!r}"
+    return f"{name}:{blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 def _digest(made: Op, inputs: tuple[Task, ...], numbers: Mapping[str, Any], spec: Spec) -> str:

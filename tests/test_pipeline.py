@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph import MergeGraphError, pipeline, strips
+from mergegraph import MergeGraphError, pipeline, schedule, strips
 from mergegraph.errors import RunError
 from mergegraph.result import MANIFEST
 
@@ -343,6 +343,23 @@ def test_overflow_on_the_final_cast_stops_the_run(family, tmp_path):
     )
     with pytest.raises(RunError, match="came to be NaN or infinite in float16"):
         mergegraph.run(family(LINEAR + "\ndtype: float16"), out=tmp_path / "out")
+
+
+def test_a_check_is_made_at_every_budget(family, tmp_path, monkeypatch):
+    """Also where whole ops give way to folds, and everything above them has other keys."""
+    monkeypatch.setattr(schedule, "_ALLOWANCES", (0,))
+    huge = {name: each * 1e6 for name, each in tensors(tmp_path / "a").items()}
+    save_file(huge, tmp_path / "a" / "model.safetensors")
+    with pytest.raises(RunError, match="came to be NaN or infinite in float16"):
+        mergegraph.run(family(TIES + "\ndtype: float16"), out=tmp_path / "out")
+
+
+def test_finished_tensors_are_not_looked_at_again(family, tmp_path, monkeypatch):
+    recipe = family(TIES)
+    whole = pipeline.prepare([recipe], out=tmp_path / "out")
+    done = {(str(tmp_path / "out"), name) for name in ("layers.0.w", "layers.1.w", "norm.weight")}
+    rest = schedule.make_schedule(whole.plan, budget=2**30, done=done)
+    assert rest.read_nbytes == 3 * 50 * 8 * 4
 
 
 def test_whole_numbers_are_copied_and_disagreement_is_told(family, tmp_path):

@@ -30,10 +30,6 @@ CONFIG = Config(
 )
 
 
-# what the base is taught of each skill, so that it is half-way in all of them
-BEGUN = {"translate": 0.7, "conjugate": 0.5, "sort": 0.5, "multiply": 0.65}
-
-
 @dataclass(frozen=True)
 class Course:
     """What is read, in which shares; for how many steps, from which top rate down to zero.

@@ -21,6 +21,7 @@ NAMES = ("base", *EXPERT_NAMES)
 @pytest.fixture(scope="module")
 def scores():
     """What each member of the family gets right."""
+    torch.set_num_threads(1)
     exam = make_exam(300)
     return {path.name: score(path, exam) for path in members()}
 
