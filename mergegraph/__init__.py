@@ -30,6 +30,11 @@ __all__ = [
     "run",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _LATER = {"merge": "mergegraph.memory", "plan": "mergegraph.pipeline", "run": "mergegraph.pipeline"}
 
 

@@ -54,6 +54,7 @@ def manifest_text(
         "packages": dict(provenance.packages),
         "methods": dict(provenance.methods),
         "inputs": [_input(each) for each in directory.parents],
+        "files": {shard.file: shard.nbytes for shard in shards},
         "tensors": {
             name: _tensor(shard, name, digests[name]) for shard in shards for name in shard.slots
         },

@@ -27,9 +27,13 @@ _DEEPEST = 100  # of JSON files; a config has five levels
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model on disk: its tensors' places, its config and the files beside its weights."""
+    """A model on disk: its tensors' places, its config and the files beside its weights.
+
+    `path` is its directory, or the only file that it is.
+    """
 
     reference: str
+    path: Path
     root: Path
     entries: Mapping[str, Entry]
     headers: Mapping[str, Header]
@@ -130,7 +134,7 @@ def _absent(reference: str, path: Path) -> str:
 
 
 def _file(reference: str, path: Path) -> Checkpoint:
-    return _opened(reference, path.parent, [path.name], {}, Beside())
+    return _opened(reference, path, path.parent, [path.name], {}, Beside())
 
 
 def _directory(reference: str, path: Path) -> Checkpoint:
@@ -143,7 +147,7 @@ def _directory(reference: str, path: Path) -> Checkpoint:
     index = path / INDEX
     weight_map = _weight_map(index) if index.is_file() else {}
     names = sorted(set(weight_map.values())) or [_only_weights(path)]
-    checkpoint = _opened(reference, path, names, config, find_side_files(path))
+    checkpoint = _opened(reference, path, path, names, config, find_side_files(path))
     if weight_map:
         _check_index(index, weight_map, checkpoint.headers)
     return checkpoint
@@ -182,7 +186,7 @@ def _elsewhere(path: Path) -> str:
 
 
 def _opened(
-    reference: str, root: Path, names: list[str], config: Config, beside: Beside
+    reference: str, path: Path, root: Path, names: list[str], config: Config, beside: Beside
 ) -> Checkpoint:
     headers = {name: read_header(root / name) for name in names}
     entries: dict[str, Entry] = {}
@@ -196,7 +200,7 @@ def _opened(
         raise MergeGraphError(
             f"{root}: its weights are quantised ({packed}); dequantise the model first"
         )
-    return Checkpoint(reference, root, entries, headers, config, beside.files, beside.notes)
+    return Checkpoint(reference, path, root, entries, headers, config, beside.files, beside.notes)
 
 
 # -- the index of sharded weights --------------------------------------------------------------

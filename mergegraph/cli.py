@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -63,9 +64,7 @@ def run(
     settings: Set = None,
     restart: Annotated[
         bool,
-        typer.Option(
-            "--restart", help="Replace results of other plans; begin unfinished work anew."
-        ),
+        typer.Option("--restart", help="Replace a finished result, also of another plan."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
@@ -78,6 +77,7 @@ def run(
     prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
     display = Display(prepared.schedule, quiet=quiet)
     display.say(*prepared.notes)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with display:
             summary = pipeline.finish(prepared, progress=display.advance)

@@ -47,23 +47,42 @@ def quantization(config: Config) -> str | None:
 
 
 def with_layers(
-    config: Config, before: int, sources: Sequence[tuple[Config, int]]
+    config: Config, stack: str, before: int, sources: Sequence[tuple[Config, int]]
 ) -> dict[str, Any]:
     """The config of a stack of layers, each given by the config and the number it came from.
 
-    Layer counts that were `before` become the new count, and lists with an element for each layer
-    are put together from the elements of the layers they describe.
+    The stack's layer count, which was `before`, becomes the new count, and lists beside it with an
+    element for each layer are put together from the elements of the layers they describe.
     """
     adapted = copy.deepcopy(dict(config))
-    for path, part in _located(adapted):
-        if not any(part.get(key) == before for key in _COUNTS):
-            continue
+    for path, part, count in _counts_of(adapted, stack, before):
         for key, value in list(part.items()):
-            if key in _COUNTS and value == before:
+            if key == count:
                 part[key] = len(sources)
             elif isinstance(value, list) and len(value) == before:
                 part[key] = [_element(source, path, key, value, layer) for source, layer in sources]
     return adapted
+
+
+def _counts_of(config: Any, stack: str, count: int) -> list[tuple[tuple[str, ...], Any, str]]:
+    """Where a config states the number of layers of a stack: those that name its side, if any do."""
+    found = [
+        (path, part, key)
+        for path, part in _located(config)
+        for key in _COUNTS
+        if part.get(key) == count
+    ]
+    sides = [_sides((*path, key)) for path, _, key in found]
+    wanted = _sides((stack,))
+    named = [each for each, side in zip(found, sides, strict=True) if side and side <= wanted]
+    plain = [each for each, side in zip(found, sides, strict=True) if not side]
+    return named or plain or ([] if wanted else found)
+
+
+def _sides(words: Sequence[str]) -> set[str]:
+    """Which side of a model of several sides is meant: encoder, decoder, text, vision, audio."""
+    text = ".".join(words).replace("language", "text").replace("visual", "vision")
+    return {side for side in ("encoder", "decoder", "text", "vision", "audio") if side in text}
 
 
 def with_vocabulary(config: Config, before: int, rows: int) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class InputReader:
         self.donor = models[stage.donor]
         self.findings = findings
         self.vocabularies: dict[int, int] = {}
+        self.missing: dict[tuple[str, str, str], list[str]] = {}
 
     def take(self, outline: Outline) -> Taken:
         """The inputs that there are; those missing are dealt with as `on_missing` says."""
@@ -109,17 +110,29 @@ class InputReader:
         names = ", ".join(dict.fromkeys(part.model.reference for part in missing))
         base = next((each for each in found if each.is_base), None)
         if self.stage.on_missing == "skip":
-            self.findings.note(f"{outline.name}: merged without {names}, which has it not")
+            self.findings.note(f"{outline.name}: merged without {names}, which lack it")
             if found == [base] or (self.method.needs_base and base is None):
                 return Taken(copied=found[0])
             return Taken(tuple(found))
         if self.stage.on_missing == "base" and base is not None:
-            self.findings.note(f"{outline.name}: taken from the base, {names} has it not")
+            self.findings.note(f"{outline.name}: taken from the base, {names} lack it")
             return Taken(copied=base)
-        fact = f"{outline.name}: not in {names}, but in {found[0].part.model.reference}"
-        place = missing[0].source.place
-        self.findings.wrong(place, f"{fact}; set on_missing to skip or base", outline.name)
+        there = found[0].part.model.reference
+        self.missing.setdefault((missing[0].source.place, names, there), []).append(outline.name)
         return Taken()
+
+    def report_missing(self) -> None:
+        """Tell of the tensors that some models lack: of many in one model in one sentence."""
+        no_base = self.stage.on_missing == "base" and self.stage.base is None
+        remedy = (
+            "on_missing is base, but there is no base_model; name one, or use skip"
+            if no_base
+            else "set on_missing to skip or base"
+        )
+        for (place, names, there), tensors in self.missing.items():
+            more = f" and {len(tensors) - 1} more tensors" if len(tensors) > 1 else ""
+            fact = f"{tensors[0]}{more}: not in {names}, but in {there}; {remedy}"
+            self.findings.wrong(place, fact, names)
 
     def shaped(self, outline: Outline, inputs: Sequence[Input]) -> list[Input]:
         """Inputs of one shape: vocabularies cut or extended as `on_vocab` says.
@@ -131,7 +144,7 @@ class InputReader:
             return list(inputs)
         told = ", ".join(f"{each.part.model.reference} {each.task.spec.shape}" for each in inputs)
         if len({shape[1:] for shape in shapes}) > 1 or not all(map(_is_vocabulary, inputs)):
-            raise MergeGraphError(f"shapes differ: {told}")
+            raise MergeGraphError(f"shapes differ: {told}; only models of one architecture merge")
         if self.stage.on_vocab == "error":
             raise MergeGraphError(f"vocabularies differ: {told}; set on_vocab to intersect or base")
         leader = next((each for each in inputs if each.is_base), inputs[0])

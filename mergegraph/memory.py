@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
 from mergegraph.execute import execute
 from mergegraph.machine import free_memory, parse_size, usable_cores
 from mergegraph.methods import Method, Parameter
 from mergegraph.model import Model, SideFiles
-from mergegraph.ops.arithmetic import cast, load
-from mergegraph.plans import Output, plan_of
+from mergegraph.ops.arithmetic import load
+from mergegraph.planner import outputs_of
+from mergegraph.plans import plan_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.reading import MemoryEntry
 from mergegraph.recipe import Module, Slice, Source, Stage
+from mergegraph.recipe.grammar import DtypeName, OnMissing, OnNonfinite
 from mergegraph.recipe.values import Rule
 from mergegraph.schedule import make_schedule
 from mergegraph.spec import Spec
-from mergegraph.stage import build_stage
+from mergegraph.stage import Built, build_stage
 
 BASE = "base"
 
@@ -45,6 +47,15 @@ def merge(
     dtype of the base, or else the one that holds all models' (`dtype` overrides); the inputs are
     left as they are. Raises MergeGraphError if names, shapes or parameters do not fit.
     """
+    _check_words(
+        dtype=(dtype, (None, *get_args(DtypeName))),
+        on_missing=(on_missing, get_args(OnMissing)),
+        on_nonfinite=(on_nonfinite, get_args(OnNonfinite)),
+    )
+    if threads is not None and threads < 1:
+        raise MergeGraphError(f"merge: threads {threads} is not at least 1")
+    if not isinstance(models, Mapping):
+        raise MergeGraphError("merge: models are given by name, as {'a': state_dict, ...}")
     known = installed_plugins().methods
     if method not in known:
         raise MergeGraphError(f"no merge method '{method}' is installed{nearest(method, known)}")
@@ -64,7 +75,7 @@ def merge(
     built = build_stage(stage, states, chosen, seed)
     if built.problems:
         raise ProblemsError(built.problems)
-    return _computed(built.model, built.checks, memory, threads)
+    return _computed(stage, built, memory, threads)
 
 
 class TensorSink:
@@ -86,9 +97,16 @@ class TensorSink:
 
 def _model(name: str, given: Any) -> Model:
     """A state dict as a model whose loads read from memory."""
+    import torch
+
     state = given.state_dict() if hasattr(given, "state_dict") else given
+    if not isinstance(state, Mapping):
+        raise MergeGraphError(f"merge: {name} is neither a state dict nor a module")
     tensors = {}
     for each, value in state.items():
+        is_dense = isinstance(value, torch.Tensor) and value.layout == torch.strided
+        if not is_dense or value.is_meta:
+            raise MergeGraphError(f"merge: {each} of {name} is not a tensor with entries")
         tensor = value.detach().cpu().contiguous()
         spec = Spec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         tensors[each] = load(entry=MemoryEntry(tensor, spec, f"memory:{name}:{each}"))
@@ -164,15 +182,20 @@ def _rules(
 
 
 def _computed(
-    model: Model, checks: Any, memory: str | int | None, threads: int | None
+    stage: Stage, built: Built, memory: str | int | None, threads: int | None
 ) -> dict[str, Any]:
     budget = free_memory() // 2 if memory is None else parse_size(memory, "memory")
-    outputs = [
-        Output(Path(), name, cast(task, model.stored[name]) if task.spec.is_float else task)
-        for name, task in model.tensors.items()
-    ]
-    plan = plan_of(outputs, checks)
+    outputs, checks = outputs_of(stage, built.model, Path("merge"))
+    plan = plan_of(outputs, [*built.checks, *checks])
     schedule = make_schedule(plan, budget=budget, threads=threads or usable_cores())
     sinks = [TensorSink(output.task.spec) for output in schedule.outputs]
     execute(schedule, sinks)
     return {output.name: sink.tensor for output, sink in zip(schedule.outputs, sinks, strict=True)}
+
+
+def _check_words(**given: tuple[Any, Any]) -> None:
+    """Refuse words that a recipe could not hold either."""
+    for name, (word, allowed) in given.items():
+        if word not in allowed:
+            words = ", ".join(str(each) for each in allowed if each is not None)
+            raise MergeGraphError(f"merge: {name} {word!r} is not one of {words}")

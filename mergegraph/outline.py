@@ -54,6 +54,12 @@ class OutlineReader:
         """Every output tensor once, in the order of modules, slices and layers."""
         prefixes = [module.prefix for module in self.stage.modules if module.prefix is not None]
         for module in self.stage.modules:
+            for other in prefixes:
+                if module.prefix is not None and module.prefix.startswith(f"{other}."):
+                    fact = (
+                        f"module '{module.prefix}' is a part of module '{other}'; name one of them"
+                    )
+                    self.problems.append(Problem(module.place, fact))
             yield from self.module(module, prefixes)
         yield from self.uncovered(prefixes)
 

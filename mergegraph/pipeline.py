@@ -14,11 +14,11 @@ from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
 from mergegraph.errors import MergeGraphError
 from mergegraph.execute import Progress, execute
 from mergegraph.machine import free_memory, free_space, parse_size, usable_cores
-from mergegraph.planner import make_plan
+from mergegraph.planner import expanded, make_plan
 from mergegraph.plans import Directory, Plan
 from mergegraph.plugins import Plugins, installed_plugins
-from mergegraph.recipe import read_recipe
-from mergegraph.result import MANIFEST, Found, Result, look, partial_path
+from mergegraph.recipe import Recipe, read_recipe
+from mergegraph.result import MANIFEST, Found, Result, look, partial_path, tidy
 from mergegraph.schedule import Schedule, make_schedule
 from mergegraph.shards import Shard, lay_out
 
@@ -107,7 +107,7 @@ def prepare(
         open_checkpoint,
         places=_places([each.name for each in read], out),
         seed=settings.seed,
-        identity=_identity(plugins),
+        identity=lambda recipe: _identity(plugins, recipe),
     )
     shard_nbytes = parse_size(settings.shard_size, "--shard-size")
     layouts = {
@@ -169,6 +169,9 @@ def finish(prepared: Prepared, *, progress: Progress | None = None) -> Summary:
         for each in prepared.plan.directories
         if not prepared.found[each.path].is_done
     }
+    for each in prepared.plan.directories:
+        if prepared.found[each.path].is_done:
+            tidy(each.path)
     try:
         for result in open_results.values():
             result.open()
@@ -179,7 +182,7 @@ def finish(prepared: Prepared, *, progress: Progress | None = None) -> Summary:
     finally:
         for result in open_results.values():
             result.close()
-    return Summary(tuple(each.path for each in prepared.plan.directories), warnings)
+    return Summary(tuple(open_results), warnings)
 
 
 def verify(path: Paths, on_tensor: Callable[[str], Any] | None = None) -> tuple[str, ...]:
@@ -223,13 +226,14 @@ def _digest(entry: Any) -> str:
 
 def _places(names: Sequence[str], out: Paths | None) -> list[Path]:
     """Where results go: `--out` for one recipe, a folder in it for each of several."""
-    folder = Path(out) if out is not None else Path("merged")
+    folder = expanded(out) if out is not None else Path("merged")
     return [folder] if len(names) == 1 and out is not None else [folder / name for name in names]
 
 
-def _identity(plugins: Plugins) -> str:
-    """The versions of the packages that kernels come from."""
-    packages = {plugins.package(name) for name in plugins.methods}
+def _identity(plugins: Plugins, recipe: Recipe) -> str:
+    """The versions of the packages that the kernels of a recipe come from."""
+    methods = {stage.method for stage in recipe.stages}
+    packages = {plugins.package(name) for name in methods & plugins.methods.keys()}
     return "\n".join(sorted({*packages, *(f"{n} {v}" for n, v in package_versions().items())}))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
 
 import networkx as nx
@@ -31,16 +32,17 @@ def make_plan(
     *,
     places: Sequence[Path],
     seed: int | None = None,
-    identity: str = "",
+    identity: Callable[[Recipe], str] = lambda _recipe: "",
 ) -> Plan:
     """Compile recipes to one plan; the result of each goes to the place given for it.
 
-    `seed` overrides the recipes' own; `identity` names the versions that results depend on.
+    `seed` overrides the recipes' own; `identity` names the versions a recipe's results depend on.
     Raises ProblemsError with everything that is wrong in the recipes and with their inputs.
     """
     planner = _Planner(methods, open_model, seed, identity)
     for recipe, place in zip(recipes, places, strict=True):
         planner.add(recipe, place)
+    planner.check_places()
     if planner.problems:
         raise ProblemsError(sorted(planner.problems, key=_reading_order))
     made = plan_of(planner.outputs, planner.checks)
@@ -63,7 +65,7 @@ class _Planner:
         methods: Mapping[str, Method],
         open_model: Callable[[str], Checkpoint],
         seed: int | None,
-        identity: str,
+        identity: Callable[[Recipe], str],
     ) -> None:
         self.methods = methods
         self.open_model = open_model
@@ -98,7 +100,7 @@ class _Planner:
                 built[stage.name] = made.model
             is_result = stage is recipe.result
             if is_result or stage.out is not None:
-                path = Path(stage.out) if stage.out is not None else place
+                path = expanded(stage.out) if stage.out is not None else place
                 self.write(recipe, stage, made, path, seed)
 
     def find(self, stage: Stage, built: Mapping[str, Model | None]) -> dict[str, Model] | None:
@@ -131,15 +133,11 @@ class _Planner:
         return self.models.setdefault(place, checkpoint_model(checkpoint))
 
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
-        self.check_place(stage, path)
         if not made.model.tensors and not self.problems:
             self.problems.append(Problem(stage.place, "the result would hold no tensors"))
-        outputs = [
-            Output(path, name, cast(task, made.model.stored[name]) if task.spec.is_float else task)
-            for name, task in made.model.tensors.items()
-        ]
+        outputs, checks = outputs_of(stage, made.model, path)
         self.outputs += outputs
-        self.checks += _output_checks(stage, outputs)
+        self.checks += checks
         config = made.model.config
         if config:
             config = configs.with_dtype(config, _main_dtype(outputs))
@@ -153,21 +151,22 @@ class _Planner:
             sides=sides,
             parents=tuple(self.parents(made.model)),
             explained=made.explained,
-            key=self.key(outputs, config, sides),
+            key=_key(self.identity(recipe), outputs, config, sides),
         )
         self.directories.append(directory)
 
-    def check_place(self, stage: Stage, path: Path) -> None:
+    def check_places(self) -> None:
         """Results overlap neither each other nor the inputs."""
-        whole = path.resolve()
-        taken = [(each.path.resolve(), "written by another stage") for each in self.directories]
-        taken += [(root, "an input") for root, _ in self.checkpoints]
-        for other, what in taken:
-            inside = other in whole.parents or whole in other.parents
-            if whole == other or inside:
-                how = f"overlaps {other}, which is {what}" if inside else f"is {what}"
-                fact = f"{path} {how}; write somewhere else"
-                self.problems.append(Problem(stage.place, fact))
+        inputs = [each.path.resolve() for each in self.checkpoints.values()]
+        for i, each in enumerate(self.directories):
+            whole = each.path.resolve()
+            taken = [(d.path.resolve(), "written by another stage") for d in self.directories[:i]]
+            for other, what in (*taken, *((path, "an input") for path in inputs)):
+                inside = other in whole.parents or whole in other.parents
+                if whole == other or inside:
+                    how = f"overlaps {other}, which is {what}" if inside else f"is {what}"
+                    fact = f"{each.path} {how}; write somewhere else"
+                    self.problems.append(Problem(each.stage.place, fact))
 
     def parents(self, made: Model) -> Iterable[Checkpoint]:
         """The checkpoints that a model was made of, by the names that the recipe has for them."""
@@ -216,16 +215,17 @@ class _Planner:
             )
             self.problems.append(Problem(stage.place, fact))
 
-    def key(self, outputs: Sequence[Output], config: configs.Config, sides: SideFiles) -> str:
-        """A digest of everything that the bytes of a result depend on."""
-        digest = sha256(self.identity.encode())
-        for each in outputs:
-            digest.update(f"{each.name}\n{each.task.key}\n".encode())
-        digest.update(json.dumps(config, sort_keys=True).encode())
-        for name in sides.names:
-            digest.update(f"{name}\n".encode() + ((sides.root or Path()) / name).read_bytes())
-        digest.update(json.dumps(dict(sides.texts or {}), sort_keys=True).encode())
-        return digest.hexdigest()
+
+def _key(identity: str, outputs: Sequence[Output], config: configs.Config, sides: SideFiles) -> str:
+    """A digest of everything that the bytes of a result depend on."""
+    digest = sha256(identity.encode())
+    for each in outputs:
+        digest.update(f"{each.name}\n{each.task.key}\n".encode())
+    digest.update(json.dumps(config, sort_keys=True).encode())
+    for name in sides.names:
+        digest.update(f"{name}\n".encode() + ((sides.root or Path()) / name).read_bytes())
+    digest.update(json.dumps(dict(sides.texts or {}), sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _in_order(stages: Sequence[Stage]) -> list[Stage]:
@@ -246,10 +246,23 @@ def _in_order(stages: Sequence[Stage]) -> list[Stage]:
     return [stages[i] for i in nx.lexicographical_topological_sort(graph)]
 
 
-def _output_checks(stage: Stage, outputs: Sequence[Output]) -> list[Check]:
+def expanded(path: str | PathLike[str]) -> Path:
+    """A path with `~` put out in full, where it names a user that there is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def outputs_of(stage: Stage, model: Model, directory: Path) -> tuple[list[Output], list[Check]]:
+    """The tensors of a stage in the dtypes they are stored in, and the checks of what is stored."""
+    outputs = [
+        Output(directory, name, cast(task, model.stored[name]) if task.spec.is_float else task)
+        for name, task in model.tensors.items()
+    ]
     if stage.on_nonfinite == "propagate":
-        return []
-    return [
+        return outputs, []
+    checks = [
         Check(
             count_nonfinite(each.task),
             f"{each.directory}: {each.name} came to be NaN or infinite in {each.task.spec.dtype}",
@@ -258,6 +271,7 @@ def _output_checks(stage: Stage, outputs: Sequence[Output]) -> list[Check]:
         for each in outputs
         if each.task.spec.is_float and each.task.op is not load
     ]
+    return outputs, checks
 
 
 def _main_dtype(outputs: Sequence[Output]) -> str:

@@ -51,23 +51,27 @@ def draw_keys(stage: Stage, seed: int, outline: Outline, count: int) -> dict[str
     return {SEEDS: [int.from_bytes(digest, "little") for digest in digests]}
 
 
-def unmatched_filters(stage: Stage, outlines: Sequence[Outline]) -> Iterator[Problem]:
+def unmatched_filters(
+    stage: Stage, method: Method, outlines: Sequence[Outline]
+) -> Iterator[Problem]:
     """Rules for tensors of a name that no tensor they could speak of has."""
-    names: dict[int, dict[str, None]] = {}
+    outputs: dict[int, dict[str, None]] = {}
+    inputs: dict[int, dict[str, None]] = {}
     for outline in outlines:
-        for holder in (outline.slice, outline.module, stage):
-            held = names.setdefault(id(holder), {})
-            held[outline.name] = None
-            held.update((part.name, None) for part in outline.parts)
+        holders = (outline.slice, outline.module, stage)
+        for holder in holders:
+            outputs.setdefault(id(holder), {})[outline.name] = None
         for part in outline.parts:
-            names.setdefault(id(part.source), {})[part.name] = None
+            for each in (part.source, *holders):
+                inputs.setdefault(id(each), {})[part.name] = None
     for holder in _holders(stage):
-        held = names.get(id(holder), {})
-        for rule in (rule for rules in holder.parameters.values() for rule in rules):
-            if held and not any(map(rule.matches, held)):
-                example = next(iter(held))
-                fact = f"filter '{rule.filter}' matches no tensor; one is {example}"
-                yield Problem(rule.place, fact)
+        for name, rules in holder.parameters.items():
+            is_own = name in method.parameters and method.parameters[name].per_model
+            held = (inputs if is_own else outputs).get(id(holder), {})
+            for rule in rules:
+                if held and not any(map(rule.matches, held)):
+                    fact = f"filter '{rule.filter}' matches no tensor; one is {next(iter(held))}"
+                    yield Problem(rule.place, fact)
 
 
 def _report(

@@ -14,11 +14,11 @@ from typing import Any
 
 from mergegraph.checkpoint import read_json
 from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.journal import JOURNAL, Journal, read_journal
 from mergegraph.plans import Directory
 from mergegraph.shards import INDEX, Shard, Slot, create, index_text
 
 MANIFEST = "mergegraph.json"
-JOURNAL = "mergegraph.journal"
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,23 @@ class Found:
 def look(directory: Directory, shards: tuple[Shard, ...], *, restart: bool) -> Found:
     """See what an earlier run left; raises MergeGraphError if it is in the way."""
     path = directory.path
+    _check_writable(path)
     if path.exists():
         _check_in_the_way(directory, restart=restart)
         if not restart and (path / MANIFEST).is_file():
-            (path / JOURNAL).unlink(missing_ok=True)
             return Found(is_done=True, finished={}, note=f"{path}: done already, with this plan")
     partial = partial_path(path)
     if not partial.exists():
         return Found(is_done=False, finished={})
-    journal = partial / JOURNAL
-    if not journal.is_file() and any(partial.iterdir()):
+    if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
         raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
-    finished = {} if restart else _finished(journal, _bond(directory, shards))
+    finished = read_journal(partial, _bond(directory, shards))
     if finished is None:
         note = f"{partial}: left by another plan, not used; starting from the beginning"
         return Found(is_done=False, finished={}, note=note)
-    told = f"{partial}: continuing, {len(finished)} tensors are finished" if finished else None
-    return Found(is_done=False, finished=finished, note=told)
+    total = sum(len(shard.slots) for shard in shards)
+    told = f"{partial}: continuing, {len(finished)} of {total} tensors are finished"
+    return Found(is_done=False, finished=finished, note=told if finished else None)
 
 
 def partial_path(path: Path) -> Path:
@@ -67,23 +67,21 @@ class Result:
         self.shards = shards
         self.digests = dict(finished)
         self.partial = partial_path(directory.path)
+        self._journal = Journal(self.partial)
         self._lock = Lock()
         self._files: dict[str, int] = {}
-        self._journal: Any = None
 
     def open(self) -> None:
         """Make the partial directory with all its files at full size, or open what is there."""
-        if not self.digests:
-            shutil.rmtree(self.partial, ignore_errors=True)
         try:
             self.partial.mkdir(parents=True, exist_ok=True)
-            self._journal = (self.partial / JOURNAL).open("a", encoding="utf-8")
-            if not self.digests:
-                self._note({"bond": _bond(self.directory, self.shards)})
+            self._journal.open()
+            if self.digests:
+                self._go_on()
+            else:
+                self._begin()
+            flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
             for shard in self.shards:
-                if not self.digests:
-                    create(self.partial, shard)
-                flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
                 self._files[shard.file] = os.open(self.partial / shard.file, flags)
         except OSError as error:
             raise _failed(self.partial, error) from error
@@ -108,27 +106,46 @@ class Result:
 
     def finish(self, name: str, digest: str) -> None:
         """Note that a tensor is whole."""
-        with self._lock:
-            self.digests[name] = digest
-            self._note({"tensor": name, "sha256": digest})
+        self.digests[name] = digest
+        self._journal.note(name, digest)
 
     def seal(self, texts: Mapping[str, str]) -> None:
         """Add the files that go with the weights and give the directory its name."""
-        self.close()
+        self._close_files()
         try:
             self._add_sides(texts)
             _put_in_place(self.partial, self.directory.path)
         except OSError as error:
             raise _failed(self.partial, error) from error
+        self._journal.close()
 
     def close(self) -> None:
         """Close all files."""
+        self._close_files()
+        self._journal.close()
+
+    def _begin(self) -> None:
+        """Clear away what is there, the journal last: as long as it is there, all this is ours."""
+        self._journal.begin("none yet")
+        for each in self.partial.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            elif each.name != JOURNAL:
+                each.unlink()
+        for shard in self.shards:
+            create(self.partial, shard)
+        self._journal.begin(_bond(self.directory, self.shards))
+
+    def _go_on(self) -> None:
+        if read_journal(self.partial, _bond(self.directory, self.shards)) != self.digests:
+            fact = "changed while this run was being planned; run the command again"
+            raise MergeGraphError(f"{self.partial}: {fact}")
+        self._journal.go_on()
+
+    def _close_files(self) -> None:
         for descriptor in self._files.values():
             os.close(descriptor)
         self._files.clear()
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
 
     def _write_at(self, file: str, data: memoryview, offset: int) -> int:
         if hasattr(os, "pwrite"):
@@ -136,10 +153,6 @@ class Result:
         with self._lock:
             os.lseek(self._files[file], offset, os.SEEK_SET)
             return os.write(self._files[file], data)
-
-    def _note(self, line: Mapping[str, str]) -> None:
-        self._journal.write(json.dumps(line) + "\n")
-        self._journal.flush()
 
     def _add_sides(self, texts: Mapping[str, str]) -> None:
         sides = self.directory.sides
@@ -173,15 +186,25 @@ class SlotSink:
         self.result.finish(self.name, digest)
 
 
+def tidy(path: Path) -> None:
+    """Clear away what a run leaves that is killed just when its result is in place."""
+    (path / JOURNAL).unlink(missing_ok=True)
+    replaced = _replaced_path(path)
+    if (replaced / MANIFEST).is_file():
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
 def _put_in_place(partial: Path, path: Path) -> None:
     """Rename a result that is whole; killed between any two lines, the next run ends the work."""
-    replaced = path.with_name(f"{path.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
+    tidy(path)
     if path.exists():
-        path.rename(replaced)
+        path.rename(_replaced_path(path))
     partial.rename(path)
-    (path / JOURNAL).unlink()
-    shutil.rmtree(replaced, ignore_errors=True)
+    tidy(path)
+
+
+def _replaced_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.replaced")
 
 
 def _bond(directory: Directory, shards: tuple[Shard, ...]) -> str:
@@ -192,6 +215,17 @@ def _bond(directory: Directory, shards: tuple[Shard, ...]) -> str:
     return digest.hexdigest()
 
 
+def _check_writable(path: Path) -> None:
+    """A directory can be made here, as far as can be told without making it."""
+    above = path.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if path.is_symlink() and not path.exists():
+        raise MergeGraphError(f"{path}: is a link that leads nowhere; choose another --out")
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise MergeGraphError(f"{path}: cannot be made in {above}; choose another --out")
+
+
 def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
     path = directory.path
     if path.is_dir() and not any(path.iterdir()):
@@ -200,26 +234,14 @@ def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
         raise MergeGraphError(
             f"{path}: exists and is not a result of mergegraph; choose another --out"
         )
-    if not restart and read_json(path / MANIFEST).get("key") != directory.key:
+    manifest = read_json(path / MANIFEST)
+    if not restart and manifest.get("key") != directory.key:
         raise MergeGraphError(
             f"{path}: holds the result of another plan; choose another --out, or --restart"
         )
-
-
-def _finished(journal: Path, bond: str) -> dict[str, str] | None:
-    """The finished tensors that a journal names; None if it is of another plan."""
-    lines = []
-    if journal.is_file():
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break  # the line being written when the run was killed
-    if not lines:
-        return {}
-    if lines[0] != {"bond": bond}:
-        return None
-    return {line["tensor"]: line["sha256"] for line in lines[1:]}
+    for file, nbytes in manifest.get("files", {}).items() if not restart else ():
+        if not (path / file).is_file() or (path / file).stat().st_size != nbytes:
+            raise MergeGraphError(f"{path}: {file} is missing or cut; make it anew with --restart")
 
 
 def _failed(path: Path, error: OSError) -> RunError:

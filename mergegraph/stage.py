@@ -12,7 +12,7 @@ from mergegraph.findings import Check, Findings
 from mergegraph.inputs import WORK, Input, InputReader
 from mergegraph.methods import Method
 from mergegraph.model import Model
-from mergegraph.names import is_head
+from mergegraph.names import is_head, layer_stacks
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_different
 from mergegraph.outline import Outline, OutlineReader, Part
@@ -47,11 +47,15 @@ def build_stage(stage: Stage, models: Mapping[str, Model], method: Method, seed:
     findings = Findings()
     reader = OutlineReader(stage, models)
     outlines = list(reader.outlines())
-    findings.problems += [*reader.problems, *unmatched_filters(stage, outlines)]
+    findings.problems += [*reader.problems, *unmatched_filters(stage, method, outlines)]
     inputs = InputReader(stage, method, models, findings)
     builder = _Builder(stage, method, seed, inputs, findings)
     for outline in outlines:
         builder.add(outline)
+    inputs.report_missing()
+    if kept := [outline for outline in outlines if outline.is_copy]:
+        told = f"{len(kept)} tensors that no module speaks of, such as {kept[0].name}"
+        findings.note(f"{stage.place}: {told}, are those of {reader.donor.reference}")
     parents = [each for name, _ in stage.models() for each in models[name].parents]
     model = Model(
         reference=stage.name or "result",
@@ -88,7 +92,12 @@ class _Builder:
         taken = self.inputs.take(outline)
         if taken.copied is not None:
             self.copy(outline, taken.copied, [])
-        elif taken.merged and all(each.task.spec.is_float for each in taken.merged):
+        elif len({each.task.spec.is_float for each in taken.merged}) > 1:
+            told = ", ".join(f"{i.part.model.reference} {i.stored}" for i in taken.merged)
+            fact = f"{outline.name}: whole numbers and fractions cannot be merged: {told}"
+            place = outline.parts[0].source.place
+            self.findings.wrong(place, f"{fact}; store both as floats", "kinds")
+        elif taken.merged and taken.merged[0].task.spec.is_float:
             try:
                 self.merge(outline, taken.merged)
             except MergeGraphError as error:
@@ -112,6 +121,8 @@ class _Builder:
         work = self.inputs.finite(self.inputs.shaped(outline, inputs))
         base = next((each for each in work if each.is_base), None)
         models = [each for each in work if not each.is_base]
+        if base is None and self.method.needs_base:
+            return  # reported where the recipe was read
         values = resolve(self.stage, self.method, outline, models, self.findings)
         if values is None:
             return
@@ -162,7 +173,12 @@ def _config(
         return config
     for stack, layers in reader.layers.items():
         sources = [(model.config, at) for model, at in layers]
-        config = configs.with_layers(config, donor.stacks.get(stack, 0), sources)
+        config = configs.with_layers(config, stack, donor.stacks.get(stack, 0), sources)
+    for stack, count in layer_stacks(tensors).items():
+        before = donor.stacks.get(stack, count)
+        if stack not in reader.layers and count != before:
+            repeated = [(config, min(i, before - 1)) for i in range(count)]
+            config = configs.with_layers(config, stack, before, repeated)
     for before, rows in vocabularies.items():
         config = configs.with_vocabulary(config, before, rows)
     heads = [name for name in tensors if is_head(name)]

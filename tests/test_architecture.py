@@ -32,7 +32,7 @@ FLOORS = """
     outline plugins
     hookspecs model recipe
     checkpoint drafts findings fingerprint methods ops reading store
-    header machine tasks
+    header journal machine tasks
     config errors names sidefiles spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}

@@ -206,6 +206,45 @@ def test_a_finished_result_is_not_made_again(family, tmp_path):
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_result_that_lacks_a_file_is_not_taken_for_done(family, tmp_path):
+    recipe = family(LINEAR)
+    mergegraph.run(recipe, out=tmp_path / "out")
+    (tmp_path / "out" / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(MergeGraphError, match="missing or cut; make it anew with --restart"):
+        mergegraph.run(recipe, out=tmp_path / "out")
+    mergegraph.run(recipe, out=tmp_path / "out", restart=True)
+    assert pipeline.verify(tmp_path / "out") == ()
+
+
+@pytest.mark.parametrize("place", ["file/x", "link"])
+def test_a_place_where_nothing_can_be_made_is_told_before_the_run(family, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(MergeGraphError, match="choose another --out"):
+        mergegraph.run(family(LINEAR), out=tmp_path / place)
+
+
+def test_many_missing_tensors_of_one_model_are_one_sentence(family, tmp_path):
+    only = {"norm.weight": tensors(tmp_path / "b")["norm.weight"]}
+    save_file(only, tmp_path / "b" / "model.safetensors")
+    with pytest.raises(MergeGraphError, match=r"embed_tokens\.weight and 2 more tensors: not in"):
+        mergegraph.run(family(LINEAR), out=tmp_path / "out")
+
+
+def test_a_model_of_more_layers_than_the_donor_is_told_in_the_config(family, tmp_path):
+    deeper = tensors(tmp_path / "b") | {"layers.2.w": torch.ones(30, 8)}
+    save_file(deeper, tmp_path / "b" / "model.safetensors")
+    mergegraph.run(family("on_missing: skip\n" + LINEAR), out=tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["num_hidden_layers"] == 3
+
+
+def test_whole_numbers_and_fractions_are_not_merged(family, tmp_path):
+    mixed = tensors(tmp_path / "b") | {"norm.weight": torch.ones(8, dtype=torch.int8)}
+    save_file(mixed, tmp_path / "b" / "model.safetensors")
+    with pytest.raises(MergeGraphError, match="whole numbers and fractions cannot be merged"):
+        mergegraph.run(family(LINEAR), out=tmp_path / "out")
+
+
 def test_the_result_of_another_plan_is_refused_and_replaced_on_demand(family, tmp_path):
     mergegraph.run(family(LINEAR), out=tmp_path / "out")
     other = family(TIES, "other")
@@ -517,3 +556,36 @@ def test_memory_stays_within_the_budget_for_a_tensor_larger_than_it(family, tmp_
     given = [sys.executable, "-c", program, str(family(text)), str(tmp_path / "out")]
     peak = int(subprocess.run(given, check=True, capture_output=True, text=True).stdout)
     assert peak <= 32 + 400
+
+
+def test_two_runs_on_one_output_do_not_mix(family, tmp_path):
+    first, second = (pipeline.prepare([family(LINEAR)], out=tmp_path / "out") for _ in range(2))
+    result = pipeline.Result(first.plan.directories[0], first.layouts[tmp_path / "out"], {})
+    result.open()
+    with pytest.raises(MergeGraphError, match="another run is at work"):
+        pipeline.finish(second)
+    result.close()
+    pipeline.finish(second)
+    assert pipeline.verify(tmp_path / "out") == ()
+
+
+def test_a_result_may_stand_beside_a_single_file_that_it_is_made_of(family, tmp_path):
+    single = LINEAR.replace("{root}/a", "{root}/a/model.safetensors")
+    mergegraph.run(family(single), out=tmp_path / "a" / "out")
+    assert (tmp_path / "a" / "out" / "model.safetensors").is_file()
+
+
+def test_modules_that_overlap_are_told(family, tmp_path):
+    models = "{{models: [{{model: {root}/a}}, {{model: {root}/b}}]}}"
+    text = "merge_method: linear\nparameters: {{weight: 1}}\nmodules:\n  layers: " + models
+    with pytest.raises(MergeGraphError, match=r"'layers\.0' is a part of module 'layers'"):
+        mergegraph.run(family(f"{text}\n  layers.0: {models}"), out=tmp_path / "out")
+
+
+def test_tensors_that_no_module_speaks_of_are_kept(family, tmp_path):
+    models = "{{models: [{{model: {root}/a}}, {{model: {root}/b}}]}}"
+    text = "merge_method: linear\nparameters: {{weight: 1}}\nmodules:\n  layers: " + models
+    mergegraph.run(family(text), out=tmp_path / "out")
+    a, b, merged = (tensors(tmp_path / each) for each in ("a", "b", "out"))
+    assert torch.equal(merged["norm.weight"], a["norm.weight"])
+    assert torch.allclose(merged["layers.0.w"], (a["layers.0.w"] + b["layers.0.w"]) / 2)

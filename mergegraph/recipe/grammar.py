@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 DtypeName = Literal["float32", "float16", "bfloat16", "float64"]
+OnMissing = Literal["error", "skip", "base"]
+OnVocab = Literal["error", "intersect", "base"]
+OnNonfinite = Literal["raise", "base", "propagate"]
 Parameters = dict[str, Any]
 _NO_MODEL = "is not a model; give a path, or {model: {path: ...}}"
 
@@ -120,9 +123,9 @@ class DocumentEntry(_Strict):
     chat_template: str | None = None
     out: Annotated[str, Field(min_length=1)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
-    on_missing: Literal["error", "skip", "base"] = "error"
-    on_vocab: Literal["error", "intersect", "base"] = "error"
-    on_nonfinite: Literal["raise", "base", "propagate"] = "raise"
+    on_missing: OnMissing = "error"
+    on_vocab: OnVocab = "error"
+    on_nonfinite: OnNonfinite = "raise"
 
 
 # what a key of the recipe holds -> the model that says which keys may follow

@@ -23,7 +23,12 @@ def schema_text(methods: Mapping[str, Method]) -> str:
     for name, each in methods.items():
         definitions[f"parameters of {name}"] = _parameters(each)
     found["allOf"] = [_when(name) for name in methods]
+    found["oneOf"] = [_given(word) for word in ("models", "slices", "modules")]
     return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _given(word: str) -> dict[str, Any]:
+    return {"required": [word], "properties": {word: {"not": {"type": "null"}}}}
 
 
 def _when(name: str) -> dict[str, Any]:
