@@ -65,7 +65,7 @@ def with_layers(
 
 
 def _counts_of(config: Any, stack: str, count: int) -> list[tuple[tuple[str, ...], Any, str]]:
-    """Where a config states the number of layers of a stack: those that name its side, if any do."""
+    """Where a config states how many layers a stack has: where its side is named, if any is."""
     found = [
         (path, part, key)
         for path, part in _located(config)

@@ -1,0 +1,51 @@
+"""What README and docs show: recipes that are sound, and commands that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mergegraph import pipeline
+from mergegraph.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+YAML = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", YAML)
+def test_a_recipe_of_the_readme_can_be_planned(text, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(text)
+    assert pipeline.plan(tmp_path / "recipe.yaml", out=tmp_path / "out").plan.outputs
+
+
+def test_the_commands_of_the_readme_exist():
+    shown = set(re.findall(r"^    mergegraph (\w+)", README, re.MULTILINE))
+    assert shown == {"plan", "run", "verify", "methods", "schema"}
+    for command in shown:
+        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+
+
+def test_the_options_of_the_command_line_are_those_of_the_design():
+    told = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output
+    options = (
+        "out",
+        "memory",
+        "threads",
+        "device",
+        "seed",
+        "shard-size",
+        "set",
+        "restart",
+        "quiet",
+    )
+    assert all(f"--{option}" in told for option in options)
+
+
+def test_links_of_the_docs_lead_somewhere():
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
