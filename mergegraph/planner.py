@@ -76,6 +76,7 @@ class _Planner:
         self.outputs: list[Output] = []
         self.checks: list[Check] = []
         self.directories: list[Directory] = []
+        self.opened_by: dict[str, Checkpoint] = {}
         self.checkpoints: dict[_Place, Checkpoint] = {}  # of all recipes
         self.models: dict[_Place, Model] = {}  # of the recipe at hand, by its own names
 
@@ -127,7 +128,9 @@ class _Planner:
 
     def opened(self, reference: str) -> Model:
         """The model of a checkpoint; two ways to write one place are one model."""
-        checkpoint = self.open_model(reference)
+        if reference not in self.opened_by:
+            self.opened_by[reference] = self.open_model(reference)
+        checkpoint = self.opened_by[reference]
         place = (checkpoint.root.resolve(), tuple(sorted(checkpoint.headers)))
         self.checkpoints.setdefault(place, checkpoint)
         return self.models.setdefault(place, checkpoint_model(checkpoint))

@@ -9,7 +9,7 @@ from typing import Any
 
 from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.plans import Output, Plan
-from mergegraph.schedule import Schedule
+from mergegraph.schedule import Pass, Schedule
 from mergegraph.stage import Explained
 from mergegraph.tasks import Task, walk
 
@@ -91,11 +91,11 @@ def plan_json(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
 
 def tensor_text(plan: Plan, schedule: Schedule, name: str) -> str:
     """One output tensor of each directory: its formula, inputs, parameters and passes."""
-    chosen = [(i, each) for i, each in enumerate(plan.outputs) if each.name == name]
+    chosen = [each for each in plan.outputs if each.name == name]
     if not chosen:
         known = {each.name for each in plan.outputs}
         raise MergeGraphError(f"--tensor {name}: no output has that name{_some(name, known)}")
-    return "\n\n".join("\n".join(_explained(plan, schedule, each)) for _, each in chosen)
+    return "\n\n".join("\n".join(_explained(plan, schedule, each)) for each in chosen)
 
 
 def plan_dot(plan: Plan, name: str | None = None) -> str:
@@ -127,13 +127,17 @@ def _explained(plan: Plan, schedule: Schedule, output: Output) -> Iterator[str]:
         yield from _inputs(told)
     yield "  formula"
     yield from _formula(output.task)
-    passes = [
-        each
-        for unit in schedule.units
-        for each in unit.passes
-        if any(task.key in {t.key for t in walk(output.task)} for task in each.steps)
-    ]
+    passes = _passes(schedule, output)
     yield f"  passes: {len(passes)}, strips: {sum(len(each.grid.strips()) for each in passes)}"
+
+
+def _passes(schedule: Schedule, output: Output) -> tuple[Pass, ...]:
+    """The passes of the unit that an output is written in; none if it is finished already."""
+    number = next((i for i, each in enumerate(schedule.outputs) if each is output), None)
+    for unit in schedule.units:
+        if any(number in numbers for each in unit.passes for numbers in each.writes.values()):
+            return unit.passes
+    return ()
 
 
 def _inputs(told: Explained) -> Iterator[str]:

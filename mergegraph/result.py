@@ -66,6 +66,7 @@ class Result:
         self.directory = directory
         self.shards = shards
         self.digests = dict(finished)
+        self._slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
         self.partial = partial_path(directory.path)
         self._journal = Journal(self.partial)
         self._lock = Lock()
@@ -88,8 +89,7 @@ class Result:
 
     def sink(self, name: str) -> SlotSink:
         """Where the strips of a tensor go."""
-        slot = next(shard.slots[name] for shard in self.shards if name in shard.slots)
-        return SlotSink(self, name, slot)
+        return SlotSink(self, name, self._slots[name])
 
     def write(self, slot: Slot, start: int, strip: Any) -> None:
         """Put the bytes of a strip at their place."""

@@ -43,7 +43,7 @@ def prune_to_band(delta: Task, *, keep: int, top: int = 0) -> Task:
     if keep >= delta.spec.numel:
         return delta
     counts = (top + keep, top) if top else (keep,)
-    return _between(delta, _bounds(delta, counts=counts))
+    return _prune(delta, _magnitude_bounds(delta, counts=counts))
 
 
 def _streamed_bounds(delta: Task, *, counts: tuple[int, ...]) -> Task:
@@ -60,7 +60,7 @@ def _streamed_bounds(delta: Task, *, counts: tuple[int, ...]) -> Task:
     infer=lambda _delta, *, counts: Spec((len(counts), 2), "int64"),
     streamed=_streamed_bounds,
 )
-def _bounds(delta: Any, *, counts: tuple[int, ...]) -> Any:
+def _magnitude_bounds(delta: Any, *, counts: tuple[int, ...]) -> Any:
     """For each count, the threshold and the index that end its entries: `[counts, 2]` int64."""
     import torch
 
@@ -68,8 +68,8 @@ def _bounds(delta: Any, *, counts: tuple[int, ...]) -> Any:
     return torch.tensor([_bound(magnitudes, count) for count in counts], dtype=torch.int64)
 
 
-@op(cut="pointwise", copies=3, infer=lambda delta, _bounds: delta)
-def _between(delta: Any, bounds: Any, *, start: int) -> Any:
+@op(cut="pointwise", copies=3, infer=lambda delta, _magnitude_bounds: delta)
+def _prune(delta: Any, bounds: Any, *, start: int) -> Any:
     """The entries among the first of `bounds[0]` and not among those of `bounds[1]`, if given."""
     kept, *larger = (_head(delta, bound, start) for bound in bounds.tolist())
     for each in larger:

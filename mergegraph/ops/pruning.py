@@ -14,7 +14,11 @@ _DRAWS_PER_BLOCK = 8  # Philox4x64 gives four words of 64 bits, a float32 draw t
 
 def prune_at_random(delta: Task, *, density: float, seed: int, rescale: bool = True) -> Task:
     """Keep each entry with probability `density`, divided by it if `rescale` (arXiv:2311.03099)."""
-    return delta if density >= 1 else _drop(delta, density=density, seed=seed, rescale=rescale)
+    return (
+        delta
+        if density >= 1
+        else _drop_at_random(delta, density=density, seed=seed, rescale=rescale)
+    )
 
 
 def prune_by_rank(
@@ -29,7 +33,7 @@ def prune_by_rank(
         return delta
     if density <= 0 or epsilon == 0:
         return prune_at_random(delta, density=density, seed=seed, rescale=rescale)
-    return _magprune(delta, density=density, epsilon=epsilon, seed=seed, rescale=rescale)
+    return _drop_by_rank(delta, density=density, epsilon=epsilon, seed=seed, rescale=rescale)
 
 
 def rescale_to(pruned: Task, delta: Task) -> Task:
@@ -50,7 +54,7 @@ def uniform_draws(seed: int, start: int, count: int) -> Any:
 
 
 @op(cut="pointwise", copies=3)
-def _drop(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -> Any:
+def _drop_at_random(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -> Any:
     import torch
 
     if density <= 0:
@@ -60,7 +64,7 @@ def _drop(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -
 
 
 @op(cut="rowwise", copies=8)
-def _magprune(
+def _drop_by_rank(
     delta: Any, *, density: float, epsilon: float, seed: int, rescale: bool, start: int
 ) -> Any:
     import torch

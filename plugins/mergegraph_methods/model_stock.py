@@ -10,7 +10,7 @@ from mergegraph_methods.task_vectors import task_vectors
 
 
 @op(infer=lambda dots, **_numbers: Spec((dots.shape[0] + 1,), "float64"))
-def _ratio(dots: Any, *, clip: bool) -> Any:
+def _stock_weights(dots: Any, *, clip: bool) -> Any:
     """What to take of the base and of each model, given the Gram matrix of task vectors."""
     import torch
 
@@ -73,7 +73,7 @@ def model_stock(
         raise MergeGraphError("model_stock: needs at least two models besides the base")
     if filter_wise:
         return _by_row(base, *models, clip=clip)
-    return combine(base, *models, _ratio(gram(*task_vectors(base, models)), clip=clip))
+    return combine(base, *models, _stock_weights(gram(*task_vectors(base, models)), clip=clip))
 
 
 @hookimpl

@@ -12,7 +12,7 @@ NARROWEST = 1e-6  # an angle whose sine is below this has no arc
 
 
 @op(infer=lambda _gram, **_numbers: Spec((2,), "float64"))
-def _arc(dots: Any, *, t: float, dot_threshold: float) -> Any:
+def _slerp_weights(dots: Any, *, t: float, dot_threshold: float) -> Any:
     """What to take of each of two vectors, by their Gram matrix; a line where there is no arc."""
     (aa, ab), (_, bb) = dots.tolist()
     norms = sqrt(aa) * sqrt(bb)
@@ -44,7 +44,7 @@ def slerp(
         return pair[0]
     if len(pair) != 2:  # noqa: PLR2004
         raise MergeGraphError(f"slerp: takes exactly two models, not {len(pair)}")
-    return combine(*pair, _arc(gram(*pair), t=t, dot_threshold=dot_threshold))
+    return combine(*pair, _slerp_weights(gram(*pair), t=t, dot_threshold=dot_threshold))
 
 
 @hookimpl

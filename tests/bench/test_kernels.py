@@ -7,7 +7,7 @@ import torch
 
 import mergegraph
 from mergegraph.ops.fusion import elect, fuse, fuse_elected
-from mergegraph.ops.order import _between, _bounds
+from mergegraph.ops.order import _magnitude_bounds, _prune
 from mergegraph.ops.pruning import keep_probabilities, uniform_draws
 from mergegraph.strips import STRIP
 
@@ -48,12 +48,12 @@ def test_fuse_elected(benchmark, strips):
 
 
 def test_bounds_of_a_whole_tensor(benchmark, strips):
-    benchmark(_bounds.kernel, strips[0], counts=(STRIP // 5,))
+    benchmark(_magnitude_bounds.kernel, strips[0], counts=(STRIP // 5,))
 
 
 def test_pruning_between_bounds(benchmark, strips):
-    bounds = _bounds.kernel(strips[0], counts=(STRIP // 5,))
-    benchmark(_between.kernel, strips[0], bounds, start=0)
+    bounds = _magnitude_bounds.kernel(strips[0], counts=(STRIP // 5,))
+    benchmark(_prune.kernel, strips[0], bounds, start=0)
 
 
 def test_uniform_draws(benchmark):
