@@ -11,6 +11,7 @@ OnMissing = Literal["error", "skip", "base"]
 OnVocab = Literal["error", "intersect", "base"]
 OnNonfinite = Literal["raise", "base", "propagate"]
 Parameters = dict[str, Any]
+OVERRIDE = "override_architecture"  # mergekit's; layers are found without architectures here
 _NO_MODEL = "is not a model; give a path, or {model: {path: ...}}"
 
 
@@ -20,7 +21,7 @@ def _reference(value: Any) -> Any:
         return str(value) if type(value) is int else value
     if "model" not in value:
         return _part(value)
-    if value.keys() - {"model", "lora"}:
+    if value.keys() - {"model", "lora", OVERRIDE}:
         raise ValueError(_NO_MODEL)
     lora = value.get("lora")
     return _part(value["model"]) + ("" if lora is None else f"+{_part(lora)}")
@@ -50,6 +51,7 @@ _SPELLED_OUT: dict[str, Any] = {
     "properties": {
         "model": {"anyOf": _WORD_OR_PATH},
         "lora": {"anyOf": [*_WORD_OR_PATH, {"type": "null"}]},
+        OVERRIDE: {"type": ["string", "null"]},
     },
     "required": ["model"],
     "additionalProperties": False,

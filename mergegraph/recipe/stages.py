@@ -27,6 +27,11 @@ class StageReader:
         self.method = methods.get(str(data.get("merge_method")))
         self.parameters = ParameterReader(document, self.method) if self.method else None
         self.stage = self.read()
+        for path in document.keys:
+            if path[-1] == grammar.OVERRIDE:
+                place = document.place(path, key=True)
+                why = "layers are found from names, whatever the architecture"
+                self.notes.append(f"{place}: {grammar.OVERRIDE} changes nothing: {why}")
 
     def read(self) -> Stage | None:
         """The stage of the document."""

@@ -37,6 +37,14 @@ out: d
     assert (module.prefix, part.length) == (None, None)
 
 
+def test_an_architecture_that_is_overridden_changes_nothing_and_is_told(read):
+    spelled = "{model: {path: a}, override_architecture: LlamaForCausalLM}"
+    recipe = read(MODELS + f"- model: {spelled}\n  parameters: {{weight: 1}}\n")
+    assert not recipe.problems
+    assert [source.model for source in recipe.result.modules[0].slices[0].sources] == ["a"]
+    assert "override_architecture changes nothing" in recipe.notes[0]
+
+
 def test_slices_keep_their_ranges_and_their_base(read):
     (part,) = (
         read(SLICES + "- sources: [{model: a, layer_range: [2, 5]}]\n  base_model: b\n")
@@ -126,7 +134,7 @@ WRONG = [
     (MODELS + "- model: {path: ''}\n", f"3:10: {NO_MODEL}"),
     (MODELS + "- model: {path: 3}\n", f"3:10: {NO_MODEL}"),
     (MODELS + "- model: {model: {path: a, revison: r}}\n", f"3:10: {NO_MODEL}"),
-    (MODELS + "- model: {model: {path: a}, override_architecture: x}\n", f"3:10: {NO_MODEL}"),
+    (MODELS + "- model: {model: {path: a}, overide_architecture: x}\n", f"3:10: {NO_MODEL}"),
     (MODELS + "- {model: a, parameters: [1]}\n", "3:26: parameters is not a mapping"),
     (MODELS + "- {model: a, paramters: {weight: 1}}\n",
      "3:14: unknown key 'paramters'; did you mean 'parameters'?"),
