@@ -40,7 +40,6 @@ class Header:
     entries: Mapping[str, Entry]
     digest: str
     nbytes: int
-    mtime_ns: int
 
 
 def read_header(path: Path) -> Header:
@@ -61,7 +60,7 @@ def read_header(path: Path) -> Header:
     identity = f"{path.resolve()}:{size}:{stat.st_mtime_ns}:{digest}"
     entries = {name: _entry(path, name, tensors[name], start, size, identity) for name in tensors}
     _check_gaps(path, entries, start, size)
-    return Header(entries, digest, size, stat.st_mtime_ns)
+    return Header(entries, digest, size)
 
 
 def _length(path: Path, prefix: bytes, size: int) -> int:

@@ -171,11 +171,14 @@ class _Planner:
                     fact = f"{each.path} {how}; write somewhere else"
                     self.problems.append(Problem(each.stage.place, fact))
 
-    def parents(self, made: Model) -> Iterable[Checkpoint]:
+    def parents(self, made: Model) -> list[Checkpoint]:
         """The checkpoints that a model was made of, by the names that the recipe has for them."""
-        names = {model.reference: place for place, model in self.models.items()}
-        for reference in made.parents:
-            yield replace(self.checkpoints[names[reference]], reference=reference)
+        named = self.named()
+        return [replace(named[reference], reference=reference) for reference in made.parents]
+
+    def named(self) -> dict[str, Checkpoint]:
+        """The checkpoints of the recipe at hand, by its names for them."""
+        return {model.reference: self.checkpoints[place] for place, model in self.models.items()}
 
     def sides(self, stage: Stage, sides: SideFiles) -> SideFiles:
         """The donor's side files, with the tokenizer and template that the stage asks for."""
@@ -204,11 +207,9 @@ class _Planner:
                 f"tokenizer_source {source}: not a model of this merge{nearest(str(source), known)}"
             )
             self.problems.append(Problem(stage.place, fact))
-        names = {model.reference: place for place, model in self.models.items()}
+        named = self.named()
         digests = {
-            model: _tokenizer_digest(self.checkpoints[names[model]])
-            for model, _ in stage.models()
-            if model in names
+            model: _tokenizer_digest(named[model]) for model, _ in stage.models() if model in named
         }
         if len(set(digests.values())) > 1:
             fact = (

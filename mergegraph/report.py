@@ -91,10 +91,7 @@ def plan_json(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
 
 def tensor_text(plan: Plan, schedule: Schedule, name: str) -> str:
     """One output tensor of each directory: its formula, inputs, parameters and passes."""
-    chosen = [each for each in plan.outputs if each.name == name]
-    if not chosen:
-        known = {each.name for each in plan.outputs}
-        raise MergeGraphError(f"--tensor {name}: no output has that name{_some(name, known)}")
+    chosen = _outputs_named(plan, name)
     return "\n\n".join("\n".join(_explained(plan, schedule, each)) for each in chosen)
 
 
@@ -169,11 +166,7 @@ def _formula(root: Task) -> Iterator[str]:
 def _drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     if name is None:
         return _stages(plan)
-    roots = [each.task for each in plan.outputs if each.name == name]
-    if not roots:
-        known = {each.name for each in plan.outputs}
-        raise MergeGraphError(f"--tensor {name}: no output has that name{_some(name, known)}")
-    tasks = list(walk(*roots))
+    tasks = list(walk(*(each.task for each in _outputs_named(plan, name))))
     nodes = [(task.key, _label(task)) for task in tasks]
     return nodes, [(each.key, task.key) for task in tasks for each in task.inputs]
 
@@ -222,6 +215,12 @@ def _grouped(names: list[str], most: int = 6) -> Iterator[str]:
         yield f"    and {len(names) - most} more (all of them: --format json)"
 
 
-def _some(name: str, known: set[str]) -> str:
-    """The nearest name; not all of them, they are many."""
-    return nearest(name, known).partition("; known")[0]
+def _outputs_named(plan: Plan, name: str) -> list[Output]:
+    """The outputs of a name, one in each directory that has it; raises MergeGraphError if none."""
+    chosen = [each for each in plan.outputs if each.name == name]
+    if not chosen:
+        known = {each.name for each in plan.outputs}
+        # the nearest name, not all of them: they are many
+        remedy = nearest(name, known).partition("; known")[0]
+        raise MergeGraphError(f"--tensor {name}: no output has that name{remedy}")
+    return chosen

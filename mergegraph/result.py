@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from mergegraph.checkpoint import read_json
+from mergegraph.checkpoint import INDEX, read_json
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.journal import JOURNAL, Journal, read_journal
 from mergegraph.plans import Directory
-from mergegraph.shards import INDEX, Shard, Slot, create, index_text
+from mergegraph.shards import Shard, Slot, create, index_text
 
 MANIFEST = "mergegraph.json"
 

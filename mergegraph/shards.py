@@ -11,7 +11,6 @@ from mergegraph.plans import Output
 from mergegraph.spec import DTYPES, Spec
 
 _ALIGN = 8
-INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The store: values alive between passes, counted in bytes."""
+"""The store: values alive between passes; the schedule has counted their bytes."""
 
 from __future__ import annotations
 
@@ -37,8 +37,3 @@ class Store:
     def free(self, key: str) -> None:
         """Let a value go."""
         self._values.pop(key, None)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all values."""
-        return sum(each.numel() * each.element_size() for each in self._values.values())

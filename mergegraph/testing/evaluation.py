@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from mergegraph import strips
 from mergegraph.errors import MergeGraphError
 from mergegraph.execute import execute
+from mergegraph.memory import TensorSink
 from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, Plan, plan_of
 from mergegraph.reading import MemoryEntry
@@ -40,9 +40,9 @@ def small(tensor: Any) -> Task:
 def evaluate(task: Task, *, budget: int = ROOMY, threads: int = 1) -> Any:
     """The value of a task, computed as in a merge; raises MergeGraphError beyond the budget."""
     plan = _plan(task)
-    buffer = _Buffer(torch.empty(task.spec.numel, dtype=getattr(torch, task.spec.dtype)))
-    execute(make_schedule(plan, budget=budget, threads=threads), [buffer])
-    return buffer.tensor.reshape(task.spec.shape)
+    sink = TensorSink(task.spec)
+    execute(make_schedule(plan, budget=budget, threads=threads), [sink])
+    return sink.tensor
 
 
 def tightest_budget(task: Task) -> int:
@@ -67,20 +67,6 @@ def strips_of(entries: int) -> Iterator[None]:
 @op(small=True)
 def _as_small(tensor: Any) -> Any:
     return tensor.clone()
-
-
-@dataclass(frozen=True)
-class _Buffer:
-    """The sink of a value in memory."""
-
-    tensor: Any
-
-    def write(self, start: int, strip: Any) -> None:
-        """Put a strip at its place."""
-        self.tensor[start : start + strip.numel()] = strip
-
-    def finish(self, digest: str) -> None:
-        """Nothing is left to do."""
 
 
 def _plan(task: Task) -> Plan:
