@@ -10,8 +10,13 @@ from typing import Any
 
 from mergegraph.schedule import WINDOW, Pass, Schedule, Unit
 from mergegraph.store import Store
+from mergegraph.tasks import Task
 
 Results = Mapping[str, Any]  # of one strip: a fold's partials, an output's entries, by task key
+
+
+class StoppedError(Exception):
+    """Raised in a worker that waits while the run is stopped; nobody needs to be told."""
 
 
 @dataclass
@@ -28,6 +33,7 @@ class Running:
     is_merging: bool = False
     partials: dict[str, Any] = field(default_factory=dict)
     digests: dict[int, Any] = field(default_factory=dict)
+    scans: dict[str, dict[int, Any]] = field(default_factory=dict)
 
     @property
     def part(self) -> Pass:
@@ -100,6 +106,21 @@ class Dispatcher:
                     return True
         return False
 
+    def before(self, running: Running, number: int, task: Task, own: Any) -> Any:
+        """What the strips before one came to in a scan; its own goes to the next.
+
+        Strips are handed out in order, so that the one waited for is always at work.
+        """
+        with self.condition:
+            scan = running.scans.setdefault(task.key, {0: zeros(task)})
+            self.condition.wait_for(lambda: number in scan or self.is_stopped)
+            if number not in scan:
+                raise StoppedError
+            found = scan.pop(number)
+            scan[number + 1] = task.op.combine(found, own)
+            self.condition.notify_all()
+            return found
+
     def go_on(self, running: Running) -> None:
         """Let a unit enter its next pass, or end, once a pass is concluded."""
         with self.condition:
@@ -143,8 +164,15 @@ class Dispatcher:
             running.strips = running.part.grid.strips()
             running.handed = running.merged = 0
             running.is_merging = False
-            running.partials, running.digests = {}, {}
+            running.partials, running.digests, running.scans = {}, {}, {}
         self.condition.notify_all()
+
+
+def zeros(task: Task) -> Any:
+    """What a scan is before the first strip."""
+    import torch
+
+    return torch.zeros(task.spec.shape, dtype=getattr(torch, task.spec.dtype))
 
 
 def bytes_of(strip: Any) -> memoryview:

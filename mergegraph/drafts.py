@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from mergegraph.tasks import Task, rebuilt, walk
-
-FLOAT_NBYTES = 4  # of an entry in the arithmetic
+from mergegraph.tasks import Task
 
 # A pass is known by its place: group, level, entries of its tensors, entries of a row.
 Place = tuple[int, int, int, int]
@@ -35,29 +33,6 @@ class Draft:
             yield from (each for each in task.inputs if is_stored(each))
 
 
-def lower(roots: Sequence[Task], allowance: int) -> dict[str, Task]:
-    """What stands for each root: whole ops that would not fit give way to their folds."""
-    tasks = list(walk(*roots))
-    groups = _groups(tasks)
-    sizes: dict[int, dict[str, int]] = {}
-    scratch: dict[int, int] = {}
-    for task in tasks:
-        big = big_inputs(task) if task.op.streamed else []
-        for each in big:
-            group, nbytes = groups[each.key], each.spec.numel * FLOAT_NBYTES
-            sizes.setdefault(group, {})[each.key] = nbytes
-            scratch[group] = max(scratch.get(group, 0), task.op.copies * nbytes)
-    fits = {group: sum(sizes[group].values()) + scratch[group] <= allowance for group in sizes}
-
-    def change(task: Task, given: list[Task]) -> Task:
-        if task.op.streamed and big_inputs(task) and not fits[groups[big_inputs(task)[0].key]]:
-            return task.op.streamed(*given, **task.numbers)
-        unchanged = all(new is old for new, old in zip(given, task.inputs, strict=True))
-        return task if unchanged else task.op(*given, **task.numbers)
-
-    return rebuilt(roots, change)
-
-
 def _groups(tasks: Iterable[Task]) -> dict[str, int]:
     """The group of each task: big tensors made of one another, or of the same inputs."""
     leader: dict[str, str] = {}
@@ -76,7 +51,7 @@ def _groups(tasks: Iterable[Task]) -> dict[str, int]:
 
 
 def big_inputs(task: Task) -> list[Task]:
-    """The inputs that come in strips."""
+    """The inputs that come in strips, or with them."""
     return [each for each in task.inputs if not each.is_small]
 
 
@@ -116,7 +91,7 @@ def make_drafts(
         big = big_inputs(task)
         level = max((levels[each.key] for each in task.inputs), default=0)
         if _is_step_fold(task):
-            chosen = draft(big[0], level)
+            chosen = draft(next(each for each in big if not each.is_scan), level)
             chosen.folds[task.key] = task
             homes[task.key] = chosen.place
             continue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
 from typing import Any, Protocol
 
-from mergegraph.dispatch import Dispatcher, Running
+from mergegraph.dispatch import Dispatcher, Running, StoppedError
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.reading import Reader
 from mergegraph.schedule import Pass, Schedule
@@ -88,16 +88,20 @@ class _Run:
             with torch.no_grad():
                 while taken := self.dispatcher.take():
                     running, number = taken
-                    results = self.compute(running.part, *running.strips[number])
+                    results = self.compute(running, number)
                     if self.dispatcher.give_back(running, number, results):
                         self.conclude(running)
                         self.dispatcher.go_on(running)
+        except StoppedError:
+            return
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
             self.error = self.error or error
             self.dispatcher.stop()
 
-    def compute(self, part: Pass, start: int, stop: int) -> dict[str, Any]:
+    def compute(self, running: Running, number: int) -> dict[str, Any]:
         """Run all steps on one strip; gives what folds and outputs made of it."""
+        part = running.part
+        start, stop = running.strips[number]
         values: dict[str, Any] = {}
         results: dict[str, Any] = {}
         keeps = {task.key for task in part.keeps}
@@ -106,13 +110,16 @@ class _Run:
             values[task.key] = self.store[task.key].reshape(-1)[start:stop]
             self.write(part, task, start, values[task.key], results)
         for task, dropped in zip(part.steps, part.drops, strict=True):
-            end = max(start, min(stop, task.spec.numel))
+            end = stop if task.is_scan else max(start, min(stop, task.spec.numel))
             if task.op.cut == "load":
                 values[task.key] = self.reader.read(task.numbers["entry"], start, end)
                 read += values[task.key].nbytes
             elif task.op.cut == "fold":
                 strips = part.grid.fold_strips(start, stop)
                 results[task.key] = [self.apply(part, task, values, start, *s) for s in strips]
+            elif task.is_scan:
+                own = self.apply(part, task, values, start, start, end)
+                values[task.key] = self.dispatcher.before(running, number, task, own)
             else:
                 values[task.key] = self.apply(part, task, values, start, start, end)
             if task.key in keeps:
@@ -130,14 +137,14 @@ class _Run:
         """A kernel on the entries from start to stop, of strips whose first entry is `first`."""
         given = []
         for each in task.inputs:
-            if each.is_small:
-                given.append(self.store[each.key])
+            if each.is_small or each.is_scan:
+                given.append(self.store[each.key] if each.is_small else values[each.key])
                 continue
             strip = values[each.key][start - first : stop - first]
             by_rows = task.op.cut == "rowwise"
             given.append(strip.reshape(-1, max(1, part.grid.row)) if by_rows else strip)
         result = call(task, given, start)
-        if task.op.cut == "fold":
+        if task.op.cut in ("fold", "scan"):
             return result
         result = result.reshape(-1)
         if result.numel() != stop - start:

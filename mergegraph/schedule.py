@@ -9,11 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mergegraph.drafts import (
-    FLOAT_NBYTES,
     Draft,
     Place,
     big_inputs,
-    lower,
     make_drafts,
     make_units,
     origins,
@@ -25,6 +23,7 @@ from mergegraph.plans import Output, Plan
 from mergegraph.strips import Grid
 from mergegraph.tasks import Task, walk
 
+FLOAT_NBYTES = 4  # of an entry in the arithmetic
 WINDOW = 2  # strips a worker may be ahead of the one that is merged next
 # what a unit may keep to read less: the first that fits is taken, so that larger budgets never
 # read more
@@ -140,11 +139,8 @@ def _too_large(tightest: Schedule, budget: int) -> str:
 
 def _line(outputs: tuple[Output, ...], checks: Sequence[Check], allowance: int) -> Schedule:
     """The units in order, for any number of threads; `room` is what lasts to the end."""
-    due = _due(outputs, checks)
-    wanted = [*(each.task for each in outputs), *(each.task for each in due)]
-    lowered = lower(wanted, allowance)
-    roots = [lowered[each.task.key] for each in outputs]
-    checks = [replace(each, task=lowered[each.task.key]) for each in due]
+    roots = [each.task for each in outputs]
+    checks = _due(roots, checks)
     drafts, homes = make_drafts(list(walk(*roots, *(each.task for each in checks))), roots)
     units = make_units(drafts, homes)
     unit_of = {draft.place: i for i, unit in enumerate(units) for draft in unit}
@@ -160,9 +156,9 @@ def _line(outputs: tuple[Output, ...], checks: Sequence[Check], allowance: int) 
     return Schedule(outputs, tuple(made), tuple(checks), threads=0, room=room, peak_nbytes=0)
 
 
-def _due(outputs: Sequence[Output], checks: Sequence[Check]) -> list[Check]:
+def _due(roots: Sequence[Task], checks: Sequence[Check]) -> list[Check]:
     """The checks of what is computed anyway: tensors that are finished are not looked at again."""
-    computed = {task.key for task in walk(*(each.task for each in outputs))}
+    computed = {task.key for task in walk(*roots)}
     return [
         each
         for each in checks
@@ -274,7 +270,7 @@ def _strip_nbytes(draft: Draft, drops: Sequence[Sequence[str]], numel: int) -> i
     peak = 0
     for task, dropped in zip(draft.steps, drops, strict=True):
         is_fold = task.key in draft.folds
-        own = task.spec.nbytes if is_fold else numel * task.spec.itemsize
+        own = task.spec.nbytes if is_fold or task.is_scan else numel * task.spec.itemsize
         peak = max(peak, sum(live.values()) + own + task.op.copies * numel * FLOAT_NBYTES)
         live[task.key] = 0 if is_fold else own
         for key in dropped:

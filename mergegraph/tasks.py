@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, overload
@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 from mergegraph.errors import MergeGraphError
 from mergegraph.spec import Spec
 
-Cut = Literal["load", "pointwise", "rowwise", "fold", "whole"]
+Cut = Literal["load", "pointwise", "rowwise", "scan", "fold", "whole"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,8 @@ class Op:
     - `rowwise`: strips of whole rows, `[rows, entries of a row]`; a vector is one row.
     - `fold`: flat strips; the results of all strips are merged by `combine`, in order, and
       `finish` makes the value of what they come to.
+    - `scan`: as fold, but those who use it beside the same strips are given what the strips before
+      theirs came to, zeros before the first; merging must be exact, as it is with counts.
     - `whole`: the tensors themselves.
 
     Small inputs (folds, and what is made of them alone) arrive whole in every case. A kernel with a
@@ -40,7 +42,6 @@ class Op:
     finish: Callable[[Any], Any]
     small: bool
     resizes: bool
-    streamed: Callable[..., Task] | None
     defaults: Mapping[str, Any]
     keywords: frozenset[str]
     positioned: bool
@@ -56,9 +57,7 @@ class Op:
             raise TypeError(f"{self.name} needs a tensor")
         spec = self.infer(*(task.spec for task in inputs), **filled)
         small = self.small or (bool(inputs) and all(task.is_small for task in inputs))
-        if self.cut in ("pointwise", "rowwise", "fold") and not all(
-            each.is_small for each in inputs
-        ):
+        if self.cut not in ("load", "whole") and not all(each.is_small for each in inputs):
             _check_positions(self, inputs, spec)
         return Task(self, inputs, filled, spec, _digest(self, inputs, filled, spec), small)
 
@@ -76,6 +75,11 @@ class Task:
     spec: Spec
     key: str
     is_small: bool
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether users are given what the strips before theirs came to."""
+        return self.op.cut == "scan"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Task) and other.key == self.key
@@ -99,7 +103,6 @@ def op(
     finish: Callable[[Any], Any] | None = None,
     small: bool = False,
     resizes: bool = False,
-    streamed: Callable[..., Task] | None = None,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(
     kernel: Callable[..., Any] | None = None,
@@ -111,7 +114,6 @@ def op(
     finish: Callable[[Any], Any] | None = None,
     small: bool = False,
     resizes: bool = False,
-    streamed: Callable[..., Task] | None = None,
 ) -> Op | Callable[[Callable[..., Any]], Op]:
     """Make an op of a function of tensors (positional) and numbers (keyword).
 
@@ -119,12 +121,10 @@ def op(
       the result included.
     - `infer`: takes the inputs' specs and the numbers and gives the result's spec; by default that
       of the first input.
-    - `combine`: merges what two neighbouring strips of a fold gave; by default their sum.
+    - `combine`: merges what two neighbouring strips of a fold or a scan gave; by default their sum.
     - `finish`: makes a fold's value of what all strips came to; by default it is just that.
     - `small`: a whole op gives a few numbers, to be handed whole to other ops.
     - `resizes`: inputs and result may differ in their number of rows.
-    - `streamed`: takes the same tasks and numbers and gives the same value by folds, for tensors
-      that do not fit in memory.
     """
 
     def wrap(function: Callable[..., Any]) -> Op:
@@ -140,7 +140,6 @@ def op(
             finish=finish or _as_it_is,
             small=small or cut == "fold",
             resizes=resizes,
-            streamed=streamed,
             defaults={p.name: _frozen(p.default) for p in keywords if p.default is not p.empty},
             keywords=frozenset(p.name for p in keywords if p.name != "start"),
             positioned=any(p.name == "start" for p in keywords),
@@ -168,20 +167,11 @@ def walk(*roots: Task) -> Iterator[Task]:
             stack.extend((parent, False) for parent in reversed(task.inputs))
 
 
-def rebuilt(roots: Iterable[Task], change: Callable[[Task, list[Task]], Task]) -> dict[str, Task]:
-    """The tasks that stand for the roots, and all below, once `change` has been asked of each.
-
-    `change` gets a task and what stands for its inputs; the result is keyed by the old keys.
-    """
-    made: dict[str, Task] = {}
-    for task in walk(*roots):
-        made[task.key] = change(task, [made[each.key] for each in task.inputs])
-    return made
-
-
 def _check_positions(made: Op, inputs: tuple[Task, ...], spec: Spec) -> None:
-    big = [task.spec for task in inputs if not task.is_small]
-    shapes = [each.shape for each in (big if made.cut == "fold" else [*big, spec])]
+    if made.cut in ("scan", "fold", "whole") and any(task.is_scan for task in inputs):
+        raise TypeError(f"{made.name} cannot be handed a scan: it is no strip of anything")
+    big = [task.spec for task in inputs if not task.is_small and not task.is_scan]
+    shapes = [each.shape for each in (big if made.cut in ("scan", "fold") else [*big, spec])]
     if made.resizes:
         shapes = [shape[1:] for shape in shapes]
     if len(set(shapes)) > 1:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import reduce
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, plan_of
 from mergegraph.reading import MemoryEntry
 from mergegraph.schedule import make_schedule
-from mergegraph.tasks import rebuilt, walk
+from mergegraph.tasks import walk
 
 WriteCheckpoint = Callable[..., Path]
 Evaluate = Callable[..., torch.Tensor]
@@ -81,7 +82,6 @@ def in_strips() -> Evaluate:
     """Evaluate a task by its folds, strip by strip: `in_strips(task, 8)`."""
 
     def evaluate(task: Task, step: int) -> torch.Tensor:
-        task = rebuilt([task], _streamed)[task.key]
 
         def apply(each: Task, inputs: list[torch.Tensor]) -> torch.Tensor:
             return _apply_in_strips(each, inputs, step)
@@ -209,14 +209,16 @@ def _apply(
         tensor = task.numbers["entry"].tensor
         return (tensor if rows is None else tensor[:rows]).reshape(-1)
     given = [
-        tensor if each.is_small else _cut(tensor, each.spec, task, start)
+        tensor if each.is_small or each.is_scan else _cut(tensor, each.spec, task, start)
         for each, tensor in zip(task.inputs, inputs, strict=True)
     ]
     position = {"start": start} if op.positioned else {}
     result = op.kernel(*given, **task.numbers, **position)
     if op.cut == "fold" and not raw:
         result = op.finish(result)
-    return result if task.is_small else result.reshape(-1)
+    if op.cut == "scan" and not raw:  # before the first strip, which is all there is
+        result = torch.zeros_like(result)
+    return result if task.is_small or task.is_scan else result.reshape(-1)
 
 
 def _cut(tensor: torch.Tensor, spec: Spec, task: Task, start: int) -> torch.Tensor:
@@ -236,20 +238,21 @@ def _apply_in_strips(task: Task, inputs: list[torch.Tensor], step: int) -> torch
     if task.op.cut == "rowwise":
         step = max(1, step // max(1, big.row)) * max(1, big.row)
     pieces = []
-    end = big.numel if task.op.cut == "fold" else task.spec.numel
+    end = big.numel if task.op.cut in ("fold", "scan") else task.spec.numel
     for start in range(0, max(1, end), step):
         given = [
-            tensor if each.is_small else tensor[start : start + step]
+            _of_strip(each, tensor, start, step)
             for each, tensor in zip(task.inputs, inputs, strict=True)
         ]
         pieces.append(_apply(task, given, start, raw=True))
     if task.op.cut == "fold":
         return task.op.finish(reduce(task.op.combine, pieces))
+    if task.is_scan:  # one row for every strip: what those before it came to
+        return torch.stack(list(accumulate(pieces, task.op.combine, initial=pieces[0] * 0)))
     return torch.cat(pieces)
 
 
-def _streamed(task: Task, inputs: list[Task]) -> Task:
-    """The task, made of folds where it knows how."""
-    if task.op.cut == "load":
-        return task
-    return (task.op.streamed or task.op)(*inputs, **task.numbers)
+def _of_strip(task: Task, tensor: torch.Tensor, start: int, step: int) -> torch.Tensor:
+    if task.is_scan:
+        return tensor[start // step]
+    return tensor if task.is_small else tensor[start : start + step]

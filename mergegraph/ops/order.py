@@ -1,9 +1,10 @@
 """Pruning by order of magnitude: exact counts from a threshold, without sorting.
 
 Entries are ranked by falling magnitude, equal ones by index, the lower first. The first `count` of
-them are those above a threshold T, and of those equal to T the ones before an index: two integers,
-found either by partition of the whole tensor or by folds over its strips. Magnitudes are compared
-by the bits of float32, which order as they do.
+them are those above a threshold T, and of those equal to T as many as a quota says, by index. T and
+the quota come from two histograms, of the high bits and then of the low ones; how much of the quota
+is left for a strip is told by a scan. Magnitudes are compared by the bits of float32, which order
+as they do.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from mergegraph.tasks import Task, op
 _LOW_BITS = 16
 _ABOVE_ALL = 0x7FFF_FFFF  # no magnitude is greater: nothing is kept
 _BELOW_ALL = -1  # every magnitude is greater: all is kept
+_BLOCK = 8 * 1024  # entries looked at together when one is to be found
 _INFINITY = 0x7F80_0000  # the bits of infinity; those of NaN are greater
-_BLOCK = 64 * 1024  # entries looked at together when one is to be found
 
 
 def kept_count(density: float, numel: int) -> int:
@@ -43,38 +44,39 @@ def prune_to_band(delta: Task, *, keep: int, top: int = 0) -> Task:
     if keep >= delta.spec.numel:
         return delta
     counts = (top + keep, top) if top else (keep,)
-    return _prune(delta, _magnitude_bounds(delta, counts=counts))
-
-
-def _streamed_bounds(delta: Task, *, counts: tuple[int, ...]) -> Task:
-    """The same bounds for a tensor of any size: high bits, low bits, then the place of the tie."""
     bucket = _pick_bucket(_high_histogram(delta), counts=counts)
     threshold = _pick_threshold(_low_histogram(delta, bucket), bucket)
-    places = [_tie_place(delta, threshold, which=which) for which in range(len(counts))]
-    return _gather_bounds(threshold, *places)
+    return _prune(delta, threshold, _count_ties(delta, threshold))
 
 
-@op(
-    copies=3,
-    small=True,
-    infer=lambda _delta, *, counts: Spec((len(counts), 2), "int64"),
-    streamed=_streamed_bounds,
-)
-def _magnitude_bounds(delta: Any, *, counts: tuple[int, ...]) -> Any:
-    """For each count, the threshold and the index that end its entries: `[counts, 2]` int64."""
-    import torch
+@op(cut="pointwise", copies=4, infer=lambda delta, *_bounds: delta)
+def _prune(delta: Any, thresholds: Any, seen: Any) -> Any:
+    """The entries within the first bound and not within the second, if there is one.
 
-    magnitudes = _magnitudes(delta.reshape(-1)).numpy()
-    return torch.tensor([_bound(magnitudes, count) for count in counts], dtype=torch.int64)
-
-
-@op(cut="pointwise", copies=3, infer=lambda delta, _magnitude_bounds: delta)
-def _prune(delta: Any, bounds: Any, *, start: int) -> Any:
-    """The entries among the first of `bounds[0]` and not among those of `bounds[1]`, if given."""
-    kept, *larger = (_head(delta, bound, start) for bound in bounds.tolist())
+    A bound is a threshold with its quota of ties, and how many ties there were before this strip.
+    """
+    kept, *larger = (
+        _head(delta, threshold, quota - before)
+        for (threshold, quota), before in zip(thresholds.tolist(), seen.tolist(), strict=True)
+    )
     for each in larger:
         kept.sub_(each)
     return kept
+
+
+@op(cut="scan", copies=2, infer=lambda _delta, thresholds: Spec(thresholds.shape[:1], "int64"))
+def _count_ties(delta: Any, thresholds: Any) -> Any:
+    """How many entries are equal to each threshold that has a quota."""
+    import numpy as np
+    import torch
+
+    magnitudes = _magnitudes(delta).numpy()
+    return torch.tensor(
+        [
+            np.count_nonzero(magnitudes == threshold) if quota else 0
+            for threshold, quota in thresholds.tolist()
+        ]
+    )
 
 
 @op(cut="fold", copies=2, infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"))
@@ -94,7 +96,7 @@ def _pick_bucket(histogram: Any, *, counts: tuple[int, ...]) -> Any:
 
 @op(
     cut="fold",
-    copies=5,
+    copies=6,
     infer=lambda _delta, bucket: Spec((bucket.shape[0], 1 << _LOW_BITS), "int64"),
 )
 def _low_histogram(delta: Any, bucket: Any) -> Any:
@@ -102,14 +104,13 @@ def _low_histogram(delta: Any, bucket: Any) -> Any:
     import torch
 
     magnitudes = _magnitudes(delta).numpy()
-    rows = [
-        np.bincount(
-            magnitudes[magnitudes >> _LOW_BITS == chosen] & ((1 << _LOW_BITS) - 1),
-            minlength=1 << _LOW_BITS,
-        )
-        for chosen in bucket[:, 0].tolist()
-    ]
-    return torch.from_numpy(np.stack(rows))
+    histogram = torch.empty(len(bucket), 1 << _LOW_BITS, dtype=torch.int64)
+    for row, chosen in zip(histogram, bucket[:, 0].tolist(), strict=True):
+        # unsigned, what is below the bucket is far above it: one comparison finds its entries
+        above = (magnitudes - np.int32((chosen << _LOW_BITS) & _ABOVE_ALL)).view(np.uint32)
+        low = above[above < 1 << _LOW_BITS].view(np.int32)
+        row.copy_(torch.from_numpy(low).bincount(minlength=1 << _LOW_BITS))
+    return histogram
 
 
 @op(infer=lambda _histogram, bucket: bucket)
@@ -127,51 +128,6 @@ def _pick_threshold(histogram: Any, bucket: Any) -> Any:
     return torch.tensor(picked)
 
 
-def _later(first: Any, second: Any) -> Any:
-    """Join two neighbours: the place is in the first, or in the second, or still to come."""
-    import numpy as np
-    import torch
-
-    quota, seen, place, _ = first[:4].tolist()
-    _, count, _, start = second[:4].tolist()
-    if place < 0 and quota - seen <= count:
-        ties = np.unpackbits(second[4:].numpy().view(np.uint8))
-        place = start + _end_of(ties, quota - seen)
-    return torch.tensor([quota, seen + count, place, start])
-
-
-@op(
-    cut="fold",
-    copies=2,
-    combine=_later,
-    finish=lambda told: told[2:3],
-    infer=lambda *_inputs, which: Spec((1,), "int64"),  # noqa: ARG005
-)
-def _tie_place(delta: Any, threshold: Any, *, which: int, start: int) -> Any:
-    """The index after the last of the wanted entries that are equal to the threshold.
-
-    A strip tells the quota, how many it has, the index, and its start; then bits, which say what
-    entries they are, for `_later` to count.
-    """
-    import numpy as np
-    import torch
-
-    value, quota = threshold[which].tolist()
-    ties = (_magnitudes(delta) == value).numpy()
-    count = np.count_nonzero(ties)
-    place = 0 if quota == 0 else start + _end_of(ties, quota) if quota <= count else -1
-    bits = np.packbits(np.pad(ties, (0, -len(ties) % 64)))
-    told = torch.tensor([quota, count, place, start])
-    return torch.cat([told, torch.from_numpy(bits.view(np.int64))])
-
-
-@op(infer=lambda threshold, *_places: threshold)
-def _gather_bounds(threshold: Any, *places: Any) -> Any:
-    import torch
-
-    return torch.stack([threshold[:, 0], torch.cat(places)], 1)
-
-
 def _magnitudes(delta: Any) -> Any:
     """The bits of |x|: int32 numbers in the order of the magnitudes, NaN above all."""
     import torch
@@ -179,48 +135,33 @@ def _magnitudes(delta: Any) -> Any:
     return delta.float().view(torch.int32) & _ABOVE_ALL
 
 
-def _head(delta: Any, bound: list[int], start: int) -> Any:
-    """The entries that stand before a bound, zeros in place of the others."""
+def _head(delta: Any, threshold: int, quota: int) -> Any:
+    """The entries above a threshold and the first ones equal to it; zeros in place of the rest."""
     import torch
 
-    threshold, index = bound
-    ties = min(max(index - start, 0), len(delta))
+    magnitudes: Any = None
+    if quota > 0 or threshold >= _INFINITY:
+        magnitudes = _magnitudes(delta).numpy()
+    end = _end_of(magnitudes == threshold, quota) if quota > 0 else 0
     if threshold >= _INFINITY:
-        magnitudes = _magnitudes(delta)
         before = magnitudes > threshold
-        before[:ties] = magnitudes[:ties] >= threshold
-        return delta.where(before, 0.0)
+        before[:end] = magnitudes[:end] >= threshold
+        return delta.where(torch.from_numpy(before), 0.0)
+    del magnitudes
     # zeroing |x| ≤ λ takes a twentieth of the time that masks take
+    if end == len(delta):
+        return torch.hardshrink(delta, lambd=_number(threshold - 1))
     head = torch.hardshrink(delta, lambd=_number(threshold))
-    if ties:
-        head[:ties] = torch.hardshrink(delta[:ties], lambd=_number(threshold - 1))
+    head[:end] = torch.hardshrink(delta[:end], lambd=_number(threshold - 1))
     return head
 
 
-def _number(bits: int) -> float:
-    """The float32 of these bits, or 0 for what is below all."""
-    import torch
-
-    return torch.tensor(max(bits, 0), dtype=torch.int32).view(torch.float32).item()
-
-
-def _bound(magnitudes: Any, count: int) -> tuple[int, int]:
-    import numpy as np
-
-    if count <= 0:
-        return _ABOVE_ALL, 0
-    if count >= len(magnitudes):
-        return _BELOW_ALL, 0
-    place = len(magnitudes) - count
-    threshold = np.partition(magnitudes, place)[place]
-    quota = count - int(np.count_nonzero(magnitudes > threshold))
-    return int(threshold), _end_of(magnitudes == threshold, quota)
-
-
 def _end_of(marks: Any, count: int) -> int:
-    """The index after the mark that completes a count."""
+    """The index after the mark that completes a count; the end, if there are not so many."""
     import numpy as np
 
+    if np.count_nonzero(marks) <= count:
+        return len(marks)
     for start in range(0, len(marks), _BLOCK):
         block = marks[start : start + _BLOCK]
         found = int(np.count_nonzero(block))
@@ -228,6 +169,13 @@ def _end_of(marks: Any, count: int) -> int:
             return start + int(np.flatnonzero(block)[count - 1]) + 1
         count -= found
     raise AssertionError("the count is met")
+
+
+def _number(bits: int) -> float:
+    """The float32 of these bits, or 0 for what is below all."""
+    import torch
+
+    return torch.tensor(max(bits, 0), dtype=torch.int32).view(torch.float32).item()
 
 
 def _last_bucket(histogram: Any, count: int, total: int) -> list[int]:

@@ -45,18 +45,21 @@ def check_tasks(roots: Sequence[Task], seen: set[str]) -> None:
         if task.op.cut != "load" and known not in seen:
             seen.add(known)
             _Trial(task, [values[each.key] for each in task.inputs]).check()
-            _check_streamed(task, values[task.key], seen)
 
 
 def whole_values(*roots: Task) -> dict[str, Any]:
-    """The value of every task below the roots, each computed in one piece, by key."""
+    """The value of every task below the roots, each computed in one piece, by key.
+
+    That of a scan is what its strips before a start came to, as a function of the start.
+    """
     values: dict[str, Any] = {}
     for task in walk(*roots):
         if task.op.cut == "load":
             values[task.key] = task.numbers["entry"].read(0, task.spec.numel)
         else:
             trial = _Trial(task, [values[each.key] for each in task.inputs])
-            values[task.key] = trial.finished(trial.call(0, trial.end))
+            whole = trial.before if task.is_scan else trial.finished(trial.call(0, trial.end))
+            values[task.key] = whole
     return values
 
 
@@ -88,9 +91,13 @@ class _Trial:
     @property
     def end(self) -> int:
         """Where the last strip ends."""
-        is_fold = self.task.op.cut == "fold" and self.is_cut
         big = [each.spec.numel for each in self.task.inputs if not each.is_small]
-        return big[0] if is_fold else self.task.spec.numel
+        return big[0] if self.gathers and self.is_cut else self.task.spec.numel
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the results of strips are merged, not put side by side."""
+        return self.task.op.cut in ("fold", "scan")
 
     def check(self) -> None:
         """Raise ConformanceError at the first promise that is not kept."""
@@ -104,6 +111,11 @@ class _Trial:
         if self.is_cut:
             self.check_cut(value)
 
+    def before(self, start: int) -> Any:
+        """What a scan came to before a strip."""
+        zeros = torch.zeros(self.task.spec.shape, dtype=getattr(torch, self.task.spec.dtype))
+        return self.task.op.combine(zeros, self.call(0, start)) if start else zeros
+
     def call(self, start: int, stop: int) -> Any:
         """The kernel on the entries from start to stop, watched for what it must not do."""
         given = self.given(start, stop)
@@ -111,7 +123,7 @@ class _Trial:
         value = self.run(given, start)
         if not isinstance(value, torch.Tensor):
             self.fail(f"gave {type(value).__name__}, not a tensor")
-        stays = not self.is_cut or self.task.op.cut == "fold"
+        stays = not self.is_cut or self.gathers
         for i, (now, then) in enumerate(zip(given, before, strict=True), 1):
             if not same_bits(now, then):
                 self.fail(f"writes to its input {i}; it must leave its inputs as they were")
@@ -123,6 +135,9 @@ class _Trial:
         """What the kernel is handed for a strip, in memory of its own."""
         strips = []
         for task, value in zip(self.task.inputs, self.values, strict=True):
+            if task.is_scan:
+                strips.append(value(start))
+                continue
             if task.is_small or not self.is_cut:
                 strips.append((value if task.is_small else value.reshape(task.spec.shape)).clone())
                 continue
@@ -150,7 +165,7 @@ class _Trial:
         """The result is of the shape and dtype that `infer` said; of strips the length counts."""
         found = Spec(tuple(value.shape), str(value.dtype).removeprefix("torch."))
         wanted = self.task.spec
-        is_strip = self.is_cut and self.task.op.cut != "fold"
+        is_strip = self.is_cut and not self.gathers
         shapes_fit = found.numel == wanted.numel if is_strip else found.shape == wanted.shape
         if not shapes_fit or found.dtype != wanted.dtype:
             self.fail(f"gave {found} where infer says {wanted}")
@@ -161,8 +176,8 @@ class _Trial:
         ends = [each * step for each in _FEW if each * step < self.end]
         bounds = list(zip([0, *ends], [*ends, self.end], strict=True))
         parts = [self.call(*each) for each in bounds]
-        if self.task.op.cut == "fold":
-            self.check_fold(value, parts)
+        if self.gathers:
+            self.check_gathered(value, parts)
             return
         for part, (start, stop) in zip(parts, bounds, strict=True):
             if part.numel() != stop - start:
@@ -170,13 +185,15 @@ class _Trial:
             if not same_bits(part.reshape(-1), value.reshape(-1)[start:stop]):
                 self.fail(self.told_of(part.reshape(-1), value.reshape(-1)[start:stop], start))
 
-    def check_fold(self, value: Any, parts: Sequence[Any]) -> None:
-        """Combined, the strips' results are the whole's, but for rounding in float64."""
+    def check_gathered(self, value: Any, parts: Sequence[Any]) -> None:
+        """Combined, the strips' results are the whole's; those of folds but for rounding."""
         total = parts[0]
         for part in parts[1:]:
             total = self.task.op.combine(total, part)
         total, value = self.finished(total), self.finished(value)
         self.check_result(total)
+        if self.task.is_scan and not same_bits(total, value):
+            self.fail("is said to be a scan, but its strips combined are not just the whole")
         if not torch.allclose(total.double(), value.double(), _ROUNDING, _ROUNDING, equal_nan=True):
             far = (total.double() - value.double()).abs().max().item()
             self.fail(
@@ -194,15 +211,6 @@ class _Trial:
 
     def fail(self, fact: str) -> NoReturn:
         raise ConformanceError(f"{self.task.op.name.rpartition('.')[2]}: {fact}")
-
-
-def _check_streamed(task: Task, value: Any, seen: set[str]) -> None:
-    if task.op.streamed is None or all(each.is_small for each in task.inputs):
-        return
-    other = task.op.streamed(*task.inputs, **task.numbers)
-    check_tasks([other], seen)
-    if not same_bits(whole_values(other)[other.key], value):
-        raise ConformanceError(f"{task.op.name}: its streamed form gives another result")
 
 
 def _as_task(value: Any) -> Task:

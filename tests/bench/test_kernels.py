@@ -7,7 +7,7 @@ import torch
 
 import mergegraph
 from mergegraph.ops.fusion import elect, fuse, fuse_elected
-from mergegraph.ops.order import _magnitude_bounds, _prune
+from mergegraph.ops.order import _high_histogram, _prune
 from mergegraph.ops.pruning import keep_probabilities, uniform_draws
 from mergegraph.strips import STRIP
 
@@ -47,13 +47,13 @@ def test_fuse_elected(benchmark, strips):
     )
 
 
-def test_bounds_of_a_whole_tensor(benchmark, strips):
-    benchmark(_magnitude_bounds.kernel, strips[0], counts=(STRIP // 5,))
+def test_histogram(benchmark, strips):
+    benchmark(_high_histogram.kernel, strips[0])
 
 
-def test_pruning_between_bounds(benchmark, strips):
-    bounds = _magnitude_bounds.kernel(strips[0], counts=(STRIP // 5,))
-    benchmark(_prune.kernel, strips[0], bounds, start=0)
+def test_pruning_at_a_threshold(benchmark, strips):
+    threshold = torch.tensor([[0x3F80_0000, 5]])
+    benchmark(_prune.kernel, strips[0], threshold, torch.tensor([0]))
 
 
 def test_uniform_draws(benchmark):

@@ -49,7 +49,10 @@ def kernels() -> list[Any]:
     ones = (1.0,) * len(many)
     spoilt = torch.where(x > 0, x, float("nan"))
     half = torch.tensor([[STRIP // 2, STRIP // 2], [STRIP // 4, STRIP // 4]])
-    counts = (STRIP // 2, STRIP // 4)
+    one, infinity = 0x3F80_0000, 0x7F80_0000
+    bounds = torch.tensor([[one, STRIP // 2], [one, STRIP // 4]])
+    infinite = torch.tensor([[infinity, STRIP // 2], [infinity, STRIP // 4]])
+    none_yet = torch.zeros(2, dtype=torch.int64)
     rows = [each.reshape(-1, 1024) for each in many]
     pairs = [each.reshape(-1, 2) for each in many]
     chance = {"density": 0.5, "seed": 1, "rescale": True, "start": 3}
@@ -69,14 +72,12 @@ def kernels() -> list[Any]:
         (folds.count_different, many, {}),
         (fusion.fuse, (x, *many), {"weights": ones}),
         (fusion.fuse_elected, (x, x.sign(), *many), {"weights": ones}),
-        (order._magnitude_bounds, (x,), {"counts": counts}),
-        (order._magnitude_bounds, (zeros,), {"counts": counts}),
-        (order._prune, (x, order._magnitude_bounds.kernel(x, counts=counts)), {"start": 0}),
-        (order._prune, (zeros, order._magnitude_bounds.kernel(zeros, counts=counts)), {"start": 0}),
         (order._high_histogram, (x,), {}),
         (order._low_histogram, (zeros, torch.zeros(2, 2, dtype=torch.int64)), {}),
-        (order._tie_place, (zeros, torch.zeros(1, 2, dtype=torch.int64)), {"which": 0, "start": 0}),
-        (order._tie_place, (x, half), {"which": 1, "start": 0}),
+        (order._count_ties, (zeros, half), {}),
+        (order._prune, (x, bounds, none_yet), {}),
+        (order._prune, (zeros + 1, bounds, none_yet), {}),
+        (order._prune, (x * float("inf"), infinite, none_yet), {}),
         (pruning._drop_at_random, (x,), chance),
         (pruning._drop_by_rank, (rows[0],), {**chance, "epsilon": 0.1}),
         (pruning._drop_by_rank, (x.reshape(1, -1),), {**chance, "epsilon": 0.1}),
