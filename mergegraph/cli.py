@@ -66,6 +66,10 @@ def run(
         bool,
         typer.Option("--restart", help="Replace a finished result, also of another plan."),
     ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Write what every thread did and when, for Perfetto, to a file."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
@@ -79,8 +83,8 @@ def run(
     display.say(*prepared.notes)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with display:
-            summary = pipeline.finish(prepared, progress=display.advance)
+        with display, pipeline.traced(trace) as gathered:
+            summary = pipeline.finish(prepared, progress=display.advance, trace=gathered)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command continues where it stopped", err=True)
         raise typer.Exit(130) from None

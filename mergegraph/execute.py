@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
+from time import perf_counter
 from typing import Any, Protocol
 
 from mergegraph.dispatch import Dispatcher, Running, StoppedError
 from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.machine import keep_freed_memory
 from mergegraph.reading import Reader
 from mergegraph.schedule import Pass, Schedule
 from mergegraph.store import Store
 from mergegraph.tasks import Task
+from mergegraph.trace import NO_TRACE, Trace
 
 
 class Sink(Protocol):
@@ -31,6 +34,7 @@ def execute(
     schedule: Schedule,
     sinks: Sequence[Sink],
     progress: Progress | None = None,
+    trace: Trace = NO_TRACE,
 ) -> tuple[str, ...]:
     """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
 
@@ -39,9 +43,13 @@ def execute(
     import torch
 
     threads = torch.get_num_threads()
+    keep_freed_memory()
     with Reader() as reader:
-        run = _Run(schedule, sinks, progress or (lambda _read, _written: None), reader)
-        workers = [Thread(target=run.work, daemon=True) for _ in range(schedule.threads)]
+        run = _Run(schedule, sinks, progress or (lambda _read, _written: None), reader, trace)
+        workers = [
+            Thread(target=run.work, name=f"worker {i + 1}", daemon=True)
+            for i in range(schedule.threads)
+        ]
         for worker in workers:
             worker.start()
         try:
@@ -69,11 +77,14 @@ class _Run:
         sinks: Sequence[Sink],
         progress: Progress,
         reader: Reader,
+        trace: Trace,
     ) -> None:
         self.sinks = sinks
+        self.outputs = schedule.outputs
         self.checks = {check.task.key: check for check in schedule.checks}
         self.progress = progress
         self.reader = reader
+        self.trace = trace
         self.store = Store()
         self.dispatcher = Dispatcher(schedule, self.store)
         self.error: BaseException | None = None
@@ -86,17 +97,25 @@ class _Run:
         torch.set_num_threads(1)
         try:
             with torch.no_grad():
-                while taken := self.dispatcher.take():
+                while taken := self.take():
                     running, number = taken
                     results = self.compute(running, number)
-                    if self.dispatcher.give_back(running, number, results):
-                        self.conclude(running)
+                    with self.trace.span("merge"):
+                        is_last = self.dispatcher.give_back(running, number, results)
+                    if is_last:
+                        with self.trace.span("conclude"):
+                            self.conclude(running)
                         self.dispatcher.go_on(running)
         except StoppedError:
             return
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
             self.error = self.error or error
             self.dispatcher.stop()
+
+    def take(self) -> tuple[Running, int] | None:
+        """The next strip to compute."""
+        with self.trace.span("wait"):
+            return self.dispatcher.take()
 
     def compute(self, running: Running, number: int) -> dict[str, Any]:
         """Run all steps on one strip; gives what folds and outputs made of it."""
@@ -105,7 +124,7 @@ class _Run:
         values: dict[str, Any] = {}
         results: dict[str, Any] = {}
         keeps = {task.key for task in part.keeps}
-        read = 0
+        times = [perf_counter()]
         for task in part.held:
             values[task.key] = self.store[task.key].reshape(-1)[start:stop]
             self.write(part, task, start, values[task.key], results)
@@ -113,7 +132,6 @@ class _Run:
             end = stop if task.is_scan else max(start, min(stop, task.spec.numel))
             if task.op.cut == "load":
                 values[task.key] = self.reader.read(task.numbers["entry"], start, end)
-                read += values[task.key].nbytes
             elif task.op.cut == "fold":
                 strips = part.grid.fold_strips(start, stop)
                 results[task.key] = [self.apply(part, task, values, start, *s) for s in strips]
@@ -127,9 +145,34 @@ class _Run:
             self.write(part, task, start, values.get(task.key), results)
             for key in dropped:
                 values.pop(key, None)
+            times.append(perf_counter())
+        self.tell(running, (start, stop), results, times)
+        return results
+
+    def tell(
+        self,
+        running: Running,
+        strip: tuple[int, int],
+        results: Mapping[str, Any],
+        times: Sequence[float],
+    ) -> None:
+        """Let progress and trace know of a strip that is computed."""
+        part = running.part
+        start, stop = strip
+        read = sum(
+            max(0, min(stop, each.spec.numel) - start) * each.spec.itemsize for each in part.loads
+        )
         written = sum(results[key].nbytes * len(numbers) for key, numbers in part.writes.items())
         self.progress(read, written)
-        return results
+        if self.trace.is_wanted:
+            facts = {"unit": running.number, "pass": running.at, "start": start, "stop": stop}
+            self.trace.add("strip", times[0], times[-1], {**facts, "outputs": self.names(part)})
+            for task, began, ended in zip(part.steps, times, times[1:], strict=False):
+                self.trace.add(task.op.name.rpartition(".")[2], began, ended, {})
+
+    def names(self, part: Pass) -> list[str]:
+        """The outputs that a pass writes."""
+        return [self.outputs[i].name for on in part.writes.values() for i in on]
 
     def apply(
         self, part: Pass, task: Task, values: Mapping[str, Any], first: int, start: int, stop: int
@@ -140,15 +183,17 @@ class _Run:
             if each.is_small or each.is_scan:
                 given.append(self.store[each.key] if each.is_small else values[each.key])
                 continue
-            strip = values[each.key][start - first : stop - first]
+            strip = values[each.key]
+            if len(strip) != stop - start:
+                strip = strip[start - first : stop - first]
             by_rows = task.op.cut == "rowwise"
             given.append(strip.reshape(-1, max(1, part.grid.row)) if by_rows else strip)
         result = call(task, given, start)
         if task.op.cut in ("fold", "scan"):
             return result
         result = result.reshape(-1)
-        if result.numel() != stop - start:
-            fact = f"gave {result.numel()} entries for a strip of {stop - start}"
+        if len(result) != stop - start:
+            fact = f"gave {len(result)} entries for a strip of {stop - start}"
             raise RunError(f"{task.op.name}: {fact}")
         return result
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from os import PathLike
@@ -21,6 +23,8 @@ from mergegraph.recipe import Recipe, read_recipe
 from mergegraph.result import MANIFEST, Found, Result, look, partial_path, tidy
 from mergegraph.schedule import Schedule, make_schedule
 from mergegraph.shards import Shard, lay_out
+from mergegraph.trace import NO_TRACE, Trace
+from mergegraph.writing import Writer
 
 Paths = str | PathLike[str]
 SHARD_SIZE = "5GB"
@@ -138,15 +142,31 @@ def run(
     settings: Sequence[str] = (),
     restart: bool = False,
     progress: Progress | None = None,
+    trace: Paths | None = None,
 ) -> Summary:
     """Run recipes together, sharing the work they have in common.
 
-    The options are those of `mergegraph run`; `settings` are `KEY=VALUE` changes to the recipes.
-    Raises MergeGraphError before any work if something is wrong with the request, and RunError if
-    the run fails.
+    The options are those of `mergegraph run`; `settings` are `KEY=VALUE` changes to the recipes,
+    and `trace` names a file for a trace of the run. Raises MergeGraphError before any work if
+    something is wrong with the request, and RunError if the run fails.
     """
     chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings))
-    return finish(prepare(recipes, out=out, settings=chosen, restart=restart), progress=progress)
+    prepared = prepare(recipes, out=out, settings=chosen, restart=restart)
+    with traced(trace) as gathered:
+        return finish(prepared, progress=progress, trace=gathered)
+
+
+@contextmanager
+def traced(path: Paths | None) -> Iterator[Trace]:
+    """A trace for what happens in the block, written to a file after it; raises RunError."""
+    trace = Trace(is_wanted=path is not None)
+    if path is not None and not os.access(Path(path).parent, os.W_OK):
+        raise MergeGraphError(f"--trace {path}: cannot be written in {Path(path).parent}")
+    try:
+        yield trace
+    finally:
+        if path is not None:
+            trace.write(Path(path))
 
 
 def plan(
@@ -162,27 +182,30 @@ def plan(
     return prepare(recipes, out=out, settings=chosen, restart=True)
 
 
-def finish(prepared: Prepared, *, progress: Progress | None = None) -> Summary:
+def finish(
+    prepared: Prepared, *, progress: Progress | None = None, trace: Trace = NO_TRACE
+) -> Summary:
     """Run what was prepared."""
-    open_results = {
-        each.path: Result(each, prepared.layouts[each.path], prepared.found[each.path].finished)
-        for each in prepared.plan.directories
-        if not prepared.found[each.path].is_done
-    }
-    for each in prepared.plan.directories:
-        if prepared.found[each.path].is_done:
-            tidy(each.path)
+    results: dict[Path, Result] = {}
     try:
-        for result in open_results.values():
-            result.open()
-        sinks = [open_results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
-        warnings = execute(prepared.schedule, sinks, progress)
-        for result in open_results.values():
-            result.seal(_texts(prepared, result))
+        with Writer(trace) as writer:
+            for each in prepared.plan.directories:
+                found = prepared.found[each.path]
+                if found.is_done:
+                    tidy(each.path)
+                    continue
+                layout = prepared.layouts[each.path]
+                results[each.path] = Result(each, layout, found.finished, writer)
+            for result in results.values():
+                result.open()
+            sinks = [results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
+            warnings = execute(prepared.schedule, sinks, progress, trace)
+            for result in results.values():
+                result.seal(_texts(prepared, result))
     finally:
-        for result in open_results.values():
+        for result in results.values():
             result.close()
-    return Summary(tuple(open_results), warnings)
+    return Summary(tuple(results), warnings)
 
 
 def verify(path: Paths, on_tensor: Callable[[str], Any] | None = None) -> tuple[str, ...]:

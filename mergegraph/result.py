@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from mergegraph.checkpoint import INDEX, read_json
-from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.errors import MergeGraphError
 from mergegraph.journal import JOURNAL, Journal, read_journal
 from mergegraph.plans import Directory
 from mergegraph.shards import Shard, Slot, create, index_text
+from mergegraph.writing import File, Writer, cannot_write
 
 MANIFEST = "mergegraph.json"
 
@@ -61,7 +61,11 @@ class Result:
     """A result being written. Slots are filled from any thread, finished ones journalled."""
 
     def __init__(
-        self, directory: Directory, shards: tuple[Shard, ...], finished: Mapping[str, str]
+        self,
+        directory: Directory,
+        shards: tuple[Shard, ...],
+        finished: Mapping[str, str],
+        writer: Writer,
     ) -> None:
         self.directory = directory
         self.shards = shards
@@ -69,8 +73,8 @@ class Result:
         self._slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
         self.partial = partial_path(directory.path)
         self._journal = Journal(self.partial)
-        self._lock = Lock()
-        self._files: dict[str, int] = {}
+        self._writer = writer
+        self._files: dict[str, File] = {}
 
     def open(self) -> None:
         """Make the partial directory with all its files at full size, or open what is there."""
@@ -81,11 +85,10 @@ class Result:
                 self._go_on()
             else:
                 self._begin()
-            flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
             for shard in self.shards:
-                self._files[shard.file] = os.open(self.partial / shard.file, flags)
+                self._files[shard.file] = File(self.partial / shard.file)
         except OSError as error:
-            raise _failed(self.partial, error) from error
+            raise cannot_write(self.partial, error) from error
 
     def sink(self, name: str) -> SlotSink:
         """Where the strips of a tensor go."""
@@ -95,28 +98,23 @@ class Result:
         """Put the bytes of a strip at their place."""
         import torch
 
-        data = memoryview(strip.view(torch.uint8).numpy()) if strip.numel() else memoryview(b"")
         offset = slot.offset + start * slot.spec.itemsize
-        try:
-            while data:
-                count = self._write_at(slot.file, data, offset)
-                data, offset = data[count:], offset + count
-        except OSError as error:
-            raise _failed(self.partial / slot.file, error) from error
+        self._writer.write(self._files[slot.file], offset, strip.view(torch.uint8))
 
     def finish(self, name: str, digest: str) -> None:
-        """Note that a tensor is whole."""
+        """Note that a tensor is whole, as soon as its last byte is written."""
         self.digests[name] = digest
-        self._journal.note(name, digest)
+        self._writer.then(lambda: self._journal.note(name, digest))
 
     def seal(self, texts: Mapping[str, str]) -> None:
         """Add the files that go with the weights and give the directory its name."""
+        self._writer.drain()
         self._close_files()
         try:
             self._add_sides(texts)
             _put_in_place(self.partial, self.directory.path)
         except OSError as error:
-            raise _failed(self.partial, error) from error
+            raise cannot_write(self.partial, error) from error
         self._journal.close()
 
     def close(self) -> None:
@@ -143,16 +141,9 @@ class Result:
         self._journal.go_on()
 
     def _close_files(self) -> None:
-        for descriptor in self._files.values():
-            os.close(descriptor)
+        for file in self._files.values():
+            file.close()
         self._files.clear()
-
-    def _write_at(self, file: str, data: memoryview, offset: int) -> int:
-        if hasattr(os, "pwrite"):
-            return os.pwrite(self._files[file], data, offset)
-        with self._lock:
-            os.lseek(self._files[file], offset, os.SEEK_SET)
-            return os.write(self._files[file], data)
 
     def _add_sides(self, texts: Mapping[str, str]) -> None:
         sides = self.directory.sides
@@ -242,7 +233,3 @@ def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
     for file, nbytes in manifest.get("files", {}).items() if not restart else ():
         if not (path / file).is_file() or (path / file).stat().st_size != nbytes:
             raise MergeGraphError(f"{path}: {file} is missing or cut; make it anew with --restart")
-
-
-def _failed(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path}: cannot be written: {error.strerror or error}")

@@ -10,7 +10,8 @@ from pathlib import Path
 from mergegraph.plans import Output
 from mergegraph.spec import DTYPES, Spec
 
-_ALIGN = 8
+_LENGTH = 8  # bytes that say how long the header is
+_ALIGN = 4096  # where the tensors start: whole blocks can be written past the page cache
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def _shard(file: str, outputs: Sequence[Output]) -> Shard:
         places[each.name] = end
         end += spec.nbytes
     text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % _ALIGN)
-    header = len(text).to_bytes(8, "little") + text
+    text += b" " * (-(_LENGTH + len(text)) % _ALIGN)
+    header = len(text).to_bytes(_LENGTH, "little") + text
     slots = {
         each.name: Slot(file, len(header) + places[each.name], each.task.spec) for each in ordered
     }

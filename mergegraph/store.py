@@ -8,10 +8,16 @@ from mergegraph.tasks import Task
 
 
 class Store:
-    """Tensors by the key of their task. Not locked: each value has one writer at a time."""
+    """Tensors by the key of their task. Not locked: each value has one writer at a time.
+
+    Room that is free again is used for the next tensor of its size, as the next layer has one: the
+    pages of fresh memory cost more than what is computed in them.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
+        self._filled: set[str] = set()
+        self._spare: dict[int, list[Any]] = {}
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -27,8 +33,12 @@ class Store:
         """Keep an empty tensor, to be filled strip by strip."""
         import torch
 
-        dtype = getattr(torch, task.spec.dtype)
-        self._values[task.key] = torch.empty(task.spec.numel, dtype=dtype)
+        if not self._spare.get(task.spec.nbytes):
+            self._spare.clear()  # with what is alive it would be more than was counted
+            self._spare[task.spec.nbytes] = [torch.empty(task.spec.nbytes, dtype=torch.uint8)]
+        room = self._spare[task.spec.nbytes].pop()
+        self._values[task.key] = room.view(getattr(torch, task.spec.dtype))
+        self._filled.add(task.key)
 
     def fill(self, task: Task, start: int, strip: Any) -> None:
         """Fill in one strip of a tensor that there is room for."""
@@ -36,4 +46,9 @@ class Store:
 
     def free(self, key: str) -> None:
         """Let a value go."""
-        self._values.pop(key, None)
+        import torch
+
+        value = self._values.pop(key, None)
+        if key in self._filled:
+            self._filled.discard(key)
+            self._spare.setdefault(value.nbytes, []).append(value.view(torch.uint8))

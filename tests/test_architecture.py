@@ -31,8 +31,8 @@ FLOORS = """
     inputs listing
     outline plugins
     hookspecs model recipe
-    checkpoint drafts findings fingerprint methods ops reading store
-    header journal machine tasks
+    checkpoint drafts findings fingerprint methods ops reading store writing
+    header journal machine tasks trace
     config errors names sidefiles spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}

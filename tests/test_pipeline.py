@@ -20,6 +20,7 @@ import mergegraph
 from mergegraph import MergeGraphError, pipeline, schedule, strips
 from mergegraph.errors import RunError
 from mergegraph.result import MANIFEST
+from mergegraph.writing import Writer
 
 LINEAR = """
 merge_method: linear
@@ -560,11 +561,13 @@ def test_memory_stays_within_the_budget_for_a_tensor_larger_than_it(family, tmp_
 
 def test_two_runs_on_one_output_do_not_mix(family, tmp_path):
     first, second = (pipeline.prepare([family(LINEAR)], out=tmp_path / "out") for _ in range(2))
-    result = pipeline.Result(first.plan.directories[0], first.layouts[tmp_path / "out"], {})
-    result.open()
-    with pytest.raises(MergeGraphError, match="another run is at work"):
-        pipeline.finish(second)
-    result.close()
+    layout = first.layouts[tmp_path / "out"]
+    with Writer() as writer:
+        result = pipeline.Result(first.plan.directories[0], layout, {}, writer)
+        result.open()
+        with pytest.raises(MergeGraphError, match="another run is at work"):
+            pipeline.finish(second)
+        result.close()
     pipeline.finish(second)
     assert pipeline.verify(tmp_path / "out") == ()
 

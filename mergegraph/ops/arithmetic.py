@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mergegraph.spec import Spec
@@ -50,14 +51,14 @@ def scale_by(tensor: Any, factor: Any) -> Any:
 def average(*tensors: Any, weights: tuple[float, ...], normalize: bool = True) -> Any:
     """Σ wᵢ·xᵢ, divided by Σ wᵢ if `normalize`; the weights must not cancel then."""
     total = sum(weights) if normalize else 1.0
-    return _weighted_sum(tensors, [weight / total for weight in weights])
+    return weighted_sum(tensors, [weight / total for weight in weights])
 
 
 @op(cut="pointwise", infer=lambda first, *_others: first)
 def combine(*tensors_and_coefficients: Any) -> Any:
     """Σ cᵢ·xᵢ of tensors, the coefficients computed: a small task, given last."""
     *tensors, coefficients = tensors_and_coefficients
-    return _weighted_sum(tensors, coefficients.tolist())
+    return weighted_sum(tensors, coefficients.tolist())
 
 
 @op(infer=lambda first, *others, dim: _stacked((first, *others), dim))
@@ -96,7 +97,8 @@ def fill_nonfinite(tensor: Any, *substitutes: Any) -> Any:
     return torch.where(tensor.isfinite(), tensor, total.div_(count.clamp_(min=1)))
 
 
-def _weighted_sum(tensors: Any, weights: list[float]) -> Any:
+def weighted_sum(tensors: Sequence[Any], weights: Sequence[float]) -> Any:
+    """Σ wᵢ·xᵢ of the entries, in a tensor of its own."""
     total = tensors[0] * weights[0]
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
         total.add_(tensor, alpha=weight)

@@ -7,6 +7,7 @@ from functools import reduce
 from operator import iadd
 from typing import Any, Literal
 
+from mergegraph.ops.arithmetic import weighted_sum
 from mergegraph.tasks import op
 
 Election = Literal["sum", "count", "max"]
@@ -21,11 +22,12 @@ def elect(*deltas: Any, weights: tuple[float, ...], by: Election = "sum") -> Any
     `sum`: of the weighted sum; `count`: of the majority; `max`: of the weighted entry of largest
     magnitude, of the first model among equals. A draw is +1.
     """
+    # products are rounded before they are added, so that opposite ones cancel
     ballots: Iterable[Any] = (each * weight for each, weight in zip(deltas, weights, strict=True))
     if by == "count":
         ballots = (each.sign_() for each in ballots)
     mass = reduce(_larger if by == "max" else iadd, ballots)
-    return mass.ge(0).to(mass.dtype).mul_(2).sub_(1)
+    return mass.sign_().add_(0.5).sign_()
 
 
 @op(cut="pointwise")
@@ -38,10 +40,7 @@ def fuse(
 ) -> Any:
     """Base + scale · Σ wᵢ·δᵢ, the sum divided by Σ wᵢ if `normalize`."""
     factor = scale / sum(weights) if normalize else scale
-    total = deltas[0] * (weights[0] * factor)
-    for each, weight in zip(deltas[1:], weights[1:], strict=True):
-        total.add_(each, alpha=weight * factor)
-    return total.add_(base)
+    return weighted_sum(deltas, [weight * factor for weight in weights]).add_(base)
 
 
 @op(cut="pointwise", copies=5)
@@ -60,17 +59,25 @@ def fuse_elected(
     """
     import torch
 
-    nothing = _CANCELLED * sum(map(abs, weights)) if min(weights) < 0 else 0.0
+    share = torch.empty_like(base)
     total = torch.zeros_like(base)
     mass = torch.zeros_like(base)
     for each, weight in zip(deltas, weights, strict=True):
-        agreeing = (each * weight).mul_(signs).relu_()
-        total.add_(agreeing)
+        torch.mul(each, weight, out=share).mul_(signs).relu_()
+        total.add_(share)
         if normalize:
-            mass.add_(agreeing.sign_(), alpha=weight)
+            mass.add_(share.sign_(), alpha=weight)
     if normalize:
-        total.div_(mass.masked_fill_(mass.abs() <= nothing, 1.0))
+        total.div_(_divisor(mass, weights))
     return total.mul_(signs).mul_(scale).add_(base)
+
+
+def _divisor(mass: Any, weights: tuple[float, ...]) -> Any:
+    """The weights that agree, changed where they come to nothing: so does what is divided there."""
+    if min(weights) >= 0:
+        return mass.clamp_(min=min(filter(None, weights), default=1.0))
+    nothing = _CANCELLED * sum(map(abs, weights))
+    return mass.masked_fill_(mass.abs() <= nothing, 1.0)
 
 
 def _larger(first: Any, second: Any) -> Any:
