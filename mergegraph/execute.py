@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from mergegraph.dispatch import Dispatcher, Running, StoppedError
 from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.kernels import Kernels
 from mergegraph.machine import keep_freed_memory
 from mergegraph.reading import Reader
 from mergegraph.schedule import Pass, Schedule
@@ -35,8 +36,12 @@ def execute(
     sinks: Sequence[Sink],
     progress: Progress | None = None,
     trace: Trace = NO_TRACE,
+    *,
+    is_compiled: bool = False,
 ) -> tuple[str, ...]:
     """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
+
+    Kernels that have a faster form are compiled meanwhile if `is_compiled`; the bits are the same.
 
     Raises MergeGraphError, with the tensor's name, if a kernel, a file or a check fails.
     """
@@ -44,8 +49,10 @@ def execute(
 
     threads = torch.get_num_threads()
     keep_freed_memory()
+    tasks = (task for each in schedule.passes for task in each.steps) if is_compiled else ()
+    kernels = Kernels(tasks, trace)
     with Reader() as reader:
-        run = _Run(schedule, sinks, progress or (lambda _read, _written: None), reader, trace)
+        run = _Run(schedule, sinks, progress or (lambda *_: None), reader, kernels, trace)
         workers = [
             Thread(target=run.work, name=f"worker {i + 1}", daemon=True)
             for i in range(schedule.threads)
@@ -65,7 +72,7 @@ def execute(
             torch.set_num_threads(threads)  # workers set it to one, for the whole process
     if run.error is not None:
         raise run.error
-    return tuple(run.warnings)
+    return (*run.warnings, *kernels.failures)
 
 
 class _Run:
@@ -77,6 +84,7 @@ class _Run:
         sinks: Sequence[Sink],
         progress: Progress,
         reader: Reader,
+        kernels: Kernels,
         trace: Trace,
     ) -> None:
         self.sinks = sinks
@@ -84,6 +92,7 @@ class _Run:
         self.checks = {check.task.key: check for check in schedule.checks}
         self.progress = progress
         self.reader = reader
+        self.kernels = kernels
         self.trace = trace
         self.store = Store()
         self.dispatcher = Dispatcher(schedule, self.store)
@@ -188,7 +197,7 @@ class _Run:
                 strip = strip[start - first : stop - first]
             by_rows = task.op.cut == "rowwise"
             given.append(strip.reshape(-1, max(1, part.grid.row)) if by_rows else strip)
-        result = call(task, given, start)
+        result = self.call(task, given, start)
         if task.op.cut in ("fold", "scan"):
             return result
         result = result.reshape(-1)
@@ -209,7 +218,7 @@ class _Run:
         for task in running.part.folds:
             self.keep(task, task.op.finish(running.partials[task.key]))
         for task in running.part.then:
-            self.keep(task, call(task, [self.value(each) for each in task.inputs], 0))
+            self.keep(task, self.call(task, [self.value(each) for each in task.inputs], 0))
         for number, digest in running.digests.items():
             self.sinks[number].finish(digest.hexdigest())
         for key in running.part.frees:
@@ -230,13 +239,12 @@ class _Run:
             self.warnings.append(told)
         self.store.put(task, value)
 
-
-def call(task: Task, given: Sequence[Any], start: int) -> Any:
-    """A task's kernel on its inputs; raises RunError naming the op if it fails."""
-    position = {"start": start} if task.op.positioned else {}
-    try:
-        return task.op.kernel(*given, **task.numbers, **position)
-    except MergeGraphError:
-        raise
-    except Exception as error:
-        raise RunError(f"{task.op.name}: {type(error).__name__}: {error}") from error
+    def call(self, task: Task, given: Sequence[Any], start: int) -> Any:
+        """A task's kernel on its inputs; raises RunError naming the op if it fails."""
+        position = {"start": start} if task.op.positioned else {}
+        try:
+            return self.kernels.of(task)(*given, **task.numbers, **position)
+        except MergeGraphError:
+            raise
+        except Exception as error:
+            raise RunError(f"{task.op.name}: {type(error).__name__}: {error}") from error

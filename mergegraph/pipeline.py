@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from mergegraph.writing import Writer
 
 Paths = str | PathLike[str]
 SHARD_SIZE = "5GB"
+_WORTH_COMPILING = 8 * 2**30  # bytes to read; with fewer, compiling takes longer than it saves
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,26 @@ class Prepared:
             *self.plugins.broken,
             *self.plan.notes,
             *(f.note for f in self.found.values() if f.note),
+            *self._note_of_kernels(),
         )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether kernels that have a faster form are compiled: numba is there, and work for it."""
+        return self._is_large and find_spec("numba") is not None
+
+    @property
+    def _is_large(self) -> bool:
+        return self.schedule.read_nbytes >= _WORTH_COMPILING
+
+    def _note_of_kernels(self) -> Iterator[str]:
+        ops = {t.op.name for each in self.schedule.passes for t in each.steps if t.op.fast}
+        if ops and self._is_large:
+            names = ", ".join(sorted(name.rpartition(".")[2].strip("_") for name in ops))
+            if self.is_compiled:
+                yield f"compiled by numba while the run begins: {names}; the bytes are the same"
+            else:
+                yield f"{names} would take less time with numba: pip install 'mergegraph[fast]'"
 
 
 @dataclass(frozen=True)
@@ -199,7 +220,9 @@ def finish(
             for result in results.values():
                 result.open()
             sinks = [results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
-            warnings = execute(prepared.schedule, sinks, progress, trace)
+            warnings = execute(
+                prepared.schedule, sinks, progress, trace, is_compiled=prepared.is_compiled
+            )
             for result in results.values():
                 result.seal(_texts(prepared, result))
     finally:

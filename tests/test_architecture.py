@@ -23,7 +23,7 @@ FLOORS = """
     cli testing
     pipeline memory
     execute progress
-    dispatch report card result
+    dispatch kernels report card result
     schedule shards planner
     plans
     stage

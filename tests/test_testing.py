@@ -279,6 +279,11 @@ def inexact_scan(tensor):
     return (tensor.double() / 3).sum().reshape(1)
 
 
+@op(cut="pointwise", fast=lambda _inputs: lambda tensor: tensor * 1.0000001)
+def otherwise_fast(tensor):
+    return tensor.clone()
+
+
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
@@ -309,6 +314,7 @@ def inexact_scan(tensor):
         (doubling, r"gave float64\[240\] where infer says float32\[12, 20\]"),
         (repeating, r"gave float32\[480\]"),
         (counted, "gave int, not a tensor"),
+        (otherwise_fast, "its fast kernel gives other bits than the plain one"),
         (inexact_scan, "said to be a scan, but its strips combined are not just the whole"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.kernel.__name__,

@@ -7,6 +7,7 @@ from functools import reduce
 from operator import iadd
 from typing import Any, Literal
 
+from mergegraph.ops import compiled
 from mergegraph.ops.arithmetic import weighted_sum
 from mergegraph.tasks import op
 
@@ -15,7 +16,18 @@ Election = Literal["sum", "count", "max"]
 _CANCELLED = 1e-6  # what is left of weights that cancel, as a share of them, in float32
 
 
-@op(cut="pointwise", copies=5)
+def _fast_elect(inputs: int) -> Any:
+    by_sum = compiled.elect(inputs)
+
+    def kernel(*deltas: Any, weights: tuple[float, ...], by: Election) -> Any:
+        if by == "sum":
+            return by_sum(*deltas, weights=weights)
+        return elect.kernel(*deltas, weights=weights, by=by)
+
+    return kernel
+
+
+@op(cut="pointwise", copies=5, fast=_fast_elect)
 def elect(*deltas: Any, weights: tuple[float, ...], by: Election = "sum") -> Any:
     """The sign, +1 or −1, that each entry is to have (arXiv:2306.01708).
 
@@ -43,7 +55,19 @@ def fuse(
     return weighted_sum(deltas, [weight * factor for weight in weights]).add_(base)
 
 
-@op(cut="pointwise", copies=5)
+def _fast_fuse_elected(inputs: int) -> Any:
+    with_positive_weights = compiled.fuse_elected(inputs)
+
+    def kernel(*tensors: Any, weights: tuple[float, ...], **numbers: Any) -> Any:
+        if min(weights) < 0:
+            return fuse_elected.kernel(*tensors, weights=weights, **numbers)
+        least = _least(weights)
+        return with_positive_weights(*tensors, weights=weights, least=least, **numbers)
+
+    return kernel
+
+
+@op(cut="pointwise", copies=5, fast=_fast_fuse_elected)
 def fuse_elected(
     base: Any,
     signs: Any,
@@ -75,9 +99,14 @@ def fuse_elected(
 def _divisor(mass: Any, weights: tuple[float, ...]) -> Any:
     """The weights that agree, changed where they come to nothing: so does what is divided there."""
     if min(weights) >= 0:
-        return mass.clamp_(min=min(filter(None, weights), default=1.0))
+        return mass.clamp_(min=_least(weights))
     nothing = _CANCELLED * sum(map(abs, weights))
     return mass.masked_fill_(mass.abs() <= nothing, 1.0)
+
+
+def _least(weights: tuple[float, ...]) -> float:
+    """The smallest of the weights that are not 0: fewer than that agree only where none does."""
+    return min(filter(None, weights), default=1.0)
 
 
 def _larger(first: Any, second: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
+from mergegraph.ops import compiled
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
@@ -64,7 +65,12 @@ def _prune(delta: Any, thresholds: Any, seen: Any) -> Any:
     return kept
 
 
-@op(cut="scan", copies=2, infer=lambda _delta, thresholds: Spec(thresholds.shape[:1], "int64"))
+@op(
+    cut="scan",
+    copies=2,
+    infer=lambda _delta, thresholds: Spec(thresholds.shape[:1], "int64"),
+    fast=compiled.count_ties,
+)
 def _count_ties(delta: Any, thresholds: Any) -> Any:
     """How many entries are equal to each threshold that has a quota."""
     import numpy as np
@@ -79,7 +85,12 @@ def _count_ties(delta: Any, thresholds: Any) -> Any:
     )
 
 
-@op(cut="fold", copies=2, infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"))
+@op(
+    cut="fold",
+    copies=2,
+    infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"),
+    fast=compiled.high_histogram,
+)
 def _high_histogram(delta: Any) -> Any:
     high = _magnitudes(delta).bitwise_right_shift_(_LOW_BITS)
     return high.bincount(minlength=1 << (31 - _LOW_BITS))
@@ -98,6 +109,7 @@ def _pick_bucket(histogram: Any, *, counts: tuple[int, ...]) -> Any:
     cut="fold",
     copies=6,
     infer=lambda _delta, bucket: Spec((bucket.shape[0], 1 << _LOW_BITS), "int64"),
+    fast=compiled.low_histogram,
 )
 def _low_histogram(delta: Any, bucket: Any) -> Any:
     import numpy as np

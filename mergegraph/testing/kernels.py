@@ -110,6 +110,8 @@ class _Trial:
             self.fail("gives the same memory at every call; threads would write over each other")
         if self.is_cut:
             self.check_cut(value)
+        if self.task.op.fast is not None:
+            self.check_fast(value)
 
     def before(self, start: int) -> Any:
         """What a scan came to before a strip."""
@@ -146,12 +148,12 @@ class _Trial:
             strips.append(strip.reshape(-1, self.task.spec.row) if by_rows else strip)
         return strips
 
-    def run(self, given: Sequence[Any], start: int) -> Any:
+    def run(self, given: Sequence[Any], start: int, kernel: Any = None) -> Any:
         """The kernel as it is, but for global generators: it may not draw from them."""
         states = _generator_states()
         position = {"start": start} if self.task.op.positioned else {}
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            value = self.task.op.kernel(*given, **self.task.numbers, **position)
+            value = (kernel or self.task.op.kernel)(*given, **self.task.numbers, **position)
             drawn = _generator_states() != states
         if drawn:
             self.fail("draws from a global random generator; draw from one made of a seed instead")
@@ -200,6 +202,16 @@ class _Trial:
                 f"is said to be a fold, but its strips combined are {far:.3g} off the whole; "
                 "accumulate in float64, and see that combine joins two strips"
             )
+
+    def check_fast(self, value: Any) -> None:
+        """The faster kernel comes to the same bits; where it cannot be made there is none."""
+        assert self.task.op.fast is not None
+        try:
+            kernel = self.task.op.fast(len(self.task.inputs))
+        except ImportError:
+            return
+        if not same_bits(self.run(self.given(0, self.end), 0, kernel), value):
+            self.fail("its fast kernel gives other bits than the plain one")
 
     def told_of(self, part: Any, whole: Any, start: int) -> str:
         changed = [i for i in range(len(part)) if not same_bits(part[i], whole[i])]

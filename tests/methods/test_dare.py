@@ -16,8 +16,9 @@ def dropped(delta: torch.Tensor, density: float, seed: int, rescale: bool | str)
     """A task vector in double precision without the entries whose draw is not below density."""
     if density == 1:
         return delta.double()
-    stream = np.random.Generator(np.random.Philox(key=seed))
-    draws = torch.from_numpy(stream.random(delta.numel(), dtype=np.float32)).reshape(delta.shape)
+    words = np.random.Philox(key=seed).random_raw(delta.numel() // 4 + 1)
+    draws = words.view(np.uint16)[: delta.numel()] / 2**16  # no further digit is wanted here
+    draws = torch.from_numpy(draws).reshape(delta.shape)
     kept = torch.where(draws < density, delta.double(), 0.0)
     if rescale == "l1":
         left = kept.abs().sum()

@@ -27,8 +27,8 @@ def dropped(
         return delta.double()
     rows = delta.numpy().reshape(delta.shape[0] if delta.dim() > 1 else 1, -1)
     keep = np.stack([chances(row, density, epsilon) for row in rows])
-    stream = np.random.Generator(np.random.Philox(key=seed))
-    draws = stream.random(delta.numel(), dtype=np.float32).reshape(rows.shape)
+    words = np.random.Philox(key=seed).random_raw(delta.numel() // 4 + 1)
+    draws = (words.view(np.uint16)[: delta.numel()] / 2**16).reshape(rows.shape)
     kept = np.where(draws < keep, rows.astype(np.float64), 0.0)
     return torch.from_numpy(kept / keep if rescale else kept).reshape(delta.shape)
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from mergegraph import MergeGraphError
 from mergegraph.ops import elect, prune_at_random, prune_by_magnitude, prune_by_rank, rescale_to
-from mergegraph.ops.pruning import keep_probabilities
+from mergegraph.ops.pruning import fall_by_rank, falling_chances
 from mergegraph.pipeline import plan, run
 from mergegraph.recipe.values import interpolate
 
@@ -64,11 +64,12 @@ def draws(monkeypatch):
     """Let the stream keyed by i be the i-th of an example's rows of draws."""
 
     def replace(rows) -> None:
-        flat = [torch.tensor(row).reshape(-1) for row in rows]
-        monkeypatch.setattr(
-            "mergegraph.ops.pruning.uniform_draws",
-            lambda seed, start, count: flat[seed][start : start + count],
-        )
+        flat = [torch.tensor(row).reshape(-1).numpy() for row in rows]
+
+        def chosen(probability, *, seed, start, count):
+            return flat[seed][start : start + count] < probability
+
+        monkeypatch.setattr("mergegraph.ops.pruning.chosen", chosen)
 
     return replace
 
@@ -172,7 +173,8 @@ def test_dropping_at_random(example, task_of, whole, draws):
 def test_probabilities_of_della(example):
     delta = torch.tensor(example["inputs"]["delta"])
     rows = delta.reshape(-1, delta.shape[-1])
-    kept = keep_probabilities(rows, **_by_density(example["params"]))
+    chances = falling_chances(rows.shape[1], **_by_density(example["params"]))
+    kept = fall_by_rank(rows, chances.float())
     expect((1 - kept).reshape(delta.shape), example["expected"], example)
 
 

@@ -9,48 +9,88 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergegraph.ops import prune_at_random, prune_by_rank, rescale_to
-from mergegraph.ops.pruning import keep_probabilities, uniform_draws
+from mergegraph.ops.chance import chosen, first_digits, further_digits
+from mergegraph.ops.pruning import fall_by_rank, falling_chances
 
 SEEDS = st.integers(0, 2**128 - 1)
+
+
+def draws(seed: int, start: int, count: int) -> torch.Tensor:
+    """Whole draws, both digits of each."""
+    first = first_digits(seed, start, count)
+    rest = [further_digits(seed, start + i) for i in range(count)]
+    return torch.tensor((first + np.array(rest)) / 2**16, dtype=torch.float64)
 
 
 @given(seed=SEEDS, start=st.integers(0, 300), count=st.integers(0, 60))
 @settings(deadline=None)
 def test_a_strip_drawn_alone_equals_its_part_of_the_whole(seed, start, count):
-    alone = uniform_draws(seed, start, count)
-    assert torch.equal(alone, uniform_draws(seed, 0, start + count)[start:])
+    alone = first_digits(seed, start, count)
+    assert alone.tolist() == first_digits(seed, 0, start + count)[start:].tolist()
 
 
 def test_draws_far_into_the_stream_are_the_streams_own():
     """The counter is positioned, not run: 2⁴⁰ draws would take an hour."""
     far = 2**40 + 5
-    assert torch.equal(uniform_draws(1, far, 20)[3:], uniform_draws(1, far + 3, 17))
+    assert first_digits(1, far, 20)[3:].tolist() == first_digits(1, far + 3, 17).tolist()
 
 
-def test_draws_are_those_of_numpys_philox():
-    wanted = np.random.Generator(np.random.Philox(key=7)).random(100, dtype=np.float32)
-    assert uniform_draws(7, 0, 100).tolist() == wanted.tolist()
+def test_first_digits_are_those_of_numpys_philox():
+    words = np.random.Philox(key=7).random_raw(25)
+    wanted = [word >> shift & 0xFFFF for word in words.tolist() for shift in (0, 16, 32, 48)]
+    assert first_digits(7, 0, 100).tolist() == wanted
 
 
-def test_draws_are_uniform():
-    draws = uniform_draws(3, 0, 200_000).double()
-    assert draws.min() >= 0
-    assert draws.max() < 1
-    shares = torch.histc(draws, 20, 0, 1) / 10_000
+def test_first_digits_are_uniform():
+    found = torch.from_numpy(first_digits(3, 0, 200_000).astype(np.float64)) / 2**16
+    shares = torch.histc(found, 20, 0, 1) / 10_000
     assert (shares - 1).abs().max() < 0.05
-    assert abs(draws.mean().item() - 0.5) < 0.003
-    assert abs(draws.var().item() - 1 / 12) < 0.001
+    assert abs(found.mean().item() - 0.5) < 0.003
+    assert abs(found.var().item() - 1 / 12) < 0.001
+
+
+def test_further_digits_are_uniform():
+    found = [further_digits(3, i) for i in range(2000)]
+    assert len(set(found)) == len(found)
+    assert abs(sum(found) / len(found) - 0.5) < 0.02
+    assert all(0 <= each < 1 for each in found)
+
+
+@given(
+    probability=st.one_of(
+        st.sampled_from([0.0, 1.0, 0.5, 2.0**-16, 2.0**-17, 1 - 2.0**-17, 0.3, 1.5, -0.5]),
+        st.floats(0, 1),
+    ),
+    seed=SEEDS,
+    start=st.integers(0, 9),
+)
+@settings(deadline=None)
+def test_what_is_chosen_is_what_is_drawn_below_the_probability(probability, seed, start):
+    wanted = draws(seed, start, 40) < probability
+    assert chosen(float(probability), seed=seed, start=start, count=40).tolist() == wanted.tolist()
+
+
+def test_the_further_digits_settle_what_the_first_leave_open(monkeypatch):
+    """A chance that differs from another by less than a first digit is another chance."""
+    first = int(first_digits(5, 0, 1)[0])
+    rest = further_digits(5, 0)
+    for share, is_below in ((rest * 0.99, False), (rest * 1.01, True)):
+        chance = (first + share) / 2**16
+        assert chosen(chance, seed=5, start=0, count=1).tolist() == [is_below]
+        each = np.array([chance], np.float32)
+        exact = float(each[0]) * 2**16 - first > rest
+        assert chosen(each, seed=5, start=0, count=1).tolist() == [exact]
 
 
 @pytest.mark.parametrize("other", [1, 2**64, 2**127 + 1])
 def test_streams_of_different_seeds_are_independent(other):
-    pair = torch.stack([uniform_draws(0, 0, 100_000), uniform_draws(other, 0, 100_000)])
-    assert torch.corrcoef(pair)[0, 1].abs() < 0.02
+    pair = np.stack([first_digits(0, 0, 100_000), first_digits(other, 0, 100_000)])
+    assert abs(np.corrcoef(pair.astype(np.float64))[0, 1]) < 0.02
 
 
 def test_a_dropped_entry_is_zero_and_a_kept_one_divided(task_of, whole):
     delta = torch.tensor([1.0, -2.0, 3.0, -4.0, 5.0, -6.0])
-    kept = uniform_draws(9, 0, 6) < 0.25
+    kept = draws(9, 0, 6) < 0.25
     found = whole(prune_at_random(task_of(delta), density=0.25, seed=9))
     assert torch.equal(found, torch.where(kept, delta * 4, 0.0))
     found = whole(prune_at_random(task_of(delta), density=0.25, seed=9, rescale=False))
@@ -91,7 +131,7 @@ def test_keep_probabilities_fall_evenly_with_rank(data, density, epsilon):
     entries = data.draw(st.integers(2, 9))
     values = st.lists(st.integers(-3, 3), min_size=rows * entries, max_size=rows * entries)
     delta = torch.tensor(data.draw(values), dtype=torch.float32).reshape(rows, entries)
-    found = keep_probabilities(delta, density=density, epsilon=epsilon)
+    found = fall_by_rank(delta, falling_chances(entries, density, epsilon).float())
     for row, chances in zip(delta.tolist(), found, strict=True):
         order = sorted(range(entries), key=lambda i: (-abs(row[i]), i))
         wanted = torch.linspace(density + epsilon, density - epsilon, entries)
@@ -103,7 +143,7 @@ def test_keep_probabilities_fall_evenly_with_rank(data, density, epsilon):
 def test_rows_of_one_entry_are_kept_with_the_density(shape, task_of, whole):
     delta = torch.full(shape, 2.0)
     found = whole(prune_by_rank(task_of(delta), density=0.5, epsilon=0.2, seed=4))
-    kept = uniform_draws(4, 0, delta.numel()).reshape(shape) < 0.5
+    kept = draws(4, 0, delta.numel()).reshape(shape) < 0.5
     assert torch.equal(found, torch.where(kept, 4.0, 0.0))
 
 
