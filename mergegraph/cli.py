@@ -76,8 +76,9 @@ def run(
     """Merge: compile the recipes to one plan and run it."""
     from mergegraph import pipeline
     from mergegraph.progress import Display
+    from mergegraph.settings import Settings
 
-    chosen = pipeline.Settings(memory, threads, device, seed, shard_size, tuple(settings or ()))
+    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()))
     prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
     display = Display(prepared.schedule, quiet=quiet)
     display.say(*prepared.notes)

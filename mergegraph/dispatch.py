@@ -8,7 +8,8 @@ from hashlib import sha256
 from threading import Condition
 from typing import Any
 
-from mergegraph.schedule import WINDOW, Pass, Schedule, Unit
+from mergegraph.forms import WINDOW
+from mergegraph.schedule import Pass, Schedule, Unit
 from mergegraph.store import Store
 from mergegraph.tasks import Task
 
@@ -34,6 +35,7 @@ class Running:
     partials: dict[str, Any] = field(default_factory=dict)
     digests: dict[int, Any] = field(default_factory=dict)
     scans: dict[str, dict[int, Any]] = field(default_factory=dict)
+    programs: tuple[Any, ...] | None = None
 
     @property
     def part(self) -> Pass:
@@ -165,6 +167,7 @@ class Dispatcher:
             running.handed = running.merged = 0
             running.is_merging = False
             running.partials, running.digests, running.scans = {}, {}, {}
+            running.programs = None
         self.condition.notify_all()
 
 

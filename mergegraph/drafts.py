@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import networkx as nx
 
@@ -11,11 +12,12 @@ from mergegraph.tasks import Task
 
 # A pass is known by its place: group, level, entries of its tensors, entries of a row.
 Place = tuple[int, int, int, int]
+_NOTHING: Mapping[Place, Sequence[Task]] = MappingProxyType({})
 
 
 @dataclass
 class Draft:
-    """A pass in the making."""
+    """A pass by what it ends in: strips written, folded or kept, and what is computed after it."""
 
     place: Place
     writes: dict[str, list[int]] = field(default_factory=dict)
@@ -23,14 +25,28 @@ class Draft:
     folds: dict[str, Task] = field(default_factory=dict)
     keeps: dict[str, Task] = field(default_factory=dict)
     then: list[Task] = field(default_factory=list)
-    steps: list[Task] = field(default_factory=list)
-    held: dict[str, Task] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A draft with the steps to its ends, from loads and from values held in the store.
+
+    `keeps` are the draft's own and those kept so that later passes hold them, but for what is kept
+    already.
+    """
+
+    draft: Draft
+    keeps: Mapping[str, Task]
+    steps: tuple[Task, ...]
+    held: Mapping[str, Task]
 
     def needed(self) -> Iterator[Task]:
         """Values it takes from the store, for its strips or afterwards."""
         yield from self.held.values()
-        for task in (*self.steps, *self.then):
+        for task in self.steps:
             yield from (each for each in task.inputs if is_stored(each))
+        for task in self.draft.then:
+            yield from task.inputs
 
 
 def _groups(tasks: Iterable[Task]) -> dict[str, int]:
@@ -111,31 +127,45 @@ def make_drafts(
 
 
 def _line_order(place: Place) -> tuple[int, ...]:
-    """An order in which every pass stands after those that it needs: by level, then by group."""
-    group, level, *shape = place
-    return level, group, *shape
+    """An order in which every pass stands after those that it needs: by level, then by group.
+
+    Of one level the longest comes first: it sees all entries of what shorter ones may hold.
+    """
+    group, level, numel, row = place
+    return level, group, -numel, row
 
 
-def trace(unit: Sequence[Draft]) -> None:
-    """Find the steps of each pass: what its ends are made of, down to loads and the store."""
-    kept: dict[str, Task] = {}
+def trace(unit: Sequence[Draft], kept: Mapping[Place, Sequence[Task]] = _NOTHING) -> list[Route]:
+    """The routes of passes that run one after another, if each keeps some values for the others."""
+    stored: dict[str, Task] = {}
+    routes = []
     for draft in unit:
-        draft.steps, draft.held = [], {}
-        seen: set[str] = set()
-        ends = (*draft.written.values(), *draft.keeps.values(), *draft.folds.values())
-        stack = [(task, False) for task in reversed(ends)]
-        while stack:
-            task, opened = stack.pop()
-            if opened:
-                draft.steps.append(task)
-            elif task.key not in seen:
-                seen.add(task.key)
-                if task.key in kept or (is_stored(task) and task.key not in draft.folds):
-                    draft.held[task.key] = task
-                else:
-                    stack.append((task, True))
-                    stack.extend((each, False) for each in reversed(big_inputs(task)))
-        kept.update(draft.keeps)
+        wanted = (*draft.keeps.values(), *kept.get(draft.place, ()))
+        keeps = {task.key: task for task in wanted if task.key not in stored}
+        routes.append(_route(draft, keeps, stored))
+        stored.update(keeps)
+    return routes
+
+
+def _route(draft: Draft, keeps: Mapping[str, Task], stored: Mapping[str, Task]) -> Route:
+    """What the ends of a pass are made of, down to loads and the store."""
+    steps, held = [], {}
+    seen: set[str] = set()
+    own = [task for key, task in draft.keeps.items() if key in keeps]
+    ends = (*draft.written.values(), *own, *draft.folds.values(), *keeps.values())
+    stack = [(task, False) for task in reversed(ends)]
+    while stack:
+        task, opened = stack.pop()
+        if opened:
+            steps.append(task)
+        elif task.key not in seen:
+            seen.add(task.key)
+            if task.key in stored or (is_stored(task) and task.key not in draft.folds):
+                held[task.key] = task
+            else:
+                stack.append((task, True))
+                stack.extend((each, False) for each in reversed(big_inputs(task)))
+    return Route(draft, keeps, tuple(steps), held)
 
 
 def make_units(drafts: Sequence[Draft], homes: Mapping[str, Place]) -> list[list[Draft]]:
@@ -146,9 +176,7 @@ def make_units(drafts: Sequence[Draft], homes: Mapping[str, Place]) -> list[list
     parts: list[list[Draft]] = []
     open_part: dict[int, list[Draft]] = {}
     for (group, _), level in sorted(levels.items()):
-        for draft in level:
-            trace([draft])
-        foreign = any(home[0] != group for draft in level for home in origins(draft, homes))
+        foreign = any(home[0] != group for draft in level for home in _needed(draft, homes))
         if group not in open_part or foreign:
             open_part[group] = []
             parts.append(open_part[group])
@@ -162,11 +190,16 @@ def _in_running_order(parts: list[list[Draft]], homes: Mapping[str, Place]) -> l
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(parts)))
     for i, part in enumerate(parts):
-        needed = {part_of[home] for draft in part for home in origins(draft, homes)} - {i}
+        needed = {part_of[home] for draft in part for home in _needed(draft, homes)} - {i}
         graph.add_edges_from((other, i) for other in needed)
     return [parts[i] for i in nx.lexicographical_topological_sort(graph)]
 
 
-def origins(draft: Draft, homes: Mapping[str, Place]) -> set[Place]:
+def _needed(draft: Draft, homes: Mapping[str, Place]) -> set[Place]:
+    """The passes that make what a pass, were it alone, takes from the store."""
+    return origins(trace([draft])[0], homes)
+
+
+def origins(route: Route, homes: Mapping[str, Place]) -> set[Place]:
     """The passes that make what a pass takes from the store."""
-    return {homes[task.key] for task in draft.needed() if task.key in homes}
+    return {homes[task.key] for task in route.needed() if task.key in homes}

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from threading import Thread
-from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
+from mergegraph.computing import Computer, Sink, Strip
 from mergegraph.dispatch import Dispatcher, Running, StoppedError
-from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.errors import RunError
 from mergegraph.kernels import Kernels
 from mergegraph.machine import keep_freed_memory
+from mergegraph.places import Host, Place
 from mergegraph.reading import Reader
-from mergegraph.schedule import Pass, Schedule
+from mergegraph.schedule import Schedule
 from mergegraph.store import Store
 from mergegraph.tasks import Task
 from mergegraph.trace import NO_TRACE, Trace
-
-
-class Sink(Protocol):
-    """Where the strips of an output go."""
-
-    def write(self, start: int, strip: Any) -> None:
-        """Take the entries from `start` on; strips come in any order, from any thread."""
-
-    def finish(self, digest: str) -> None:
-        """Be told that all entries are there, and the SHA-256 of their bytes."""
-
 
 Progress = Callable[[int, int], None]  # told the bytes just read and just written
 
@@ -37,22 +28,23 @@ def execute(
     progress: Progress | None = None,
     trace: Trace = NO_TRACE,
     *,
+    place: Place | None = None,
     is_compiled: bool = False,
 ) -> tuple[str, ...]:
     """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
 
-    Kernels that have a faster form are compiled meanwhile if `is_compiled`; the bits are the same.
-
-    Raises MergeGraphError, with the tensor's name, if a kernel, a file or a check fails.
+    Strips are computed in `place`, by default main memory. Kernels that have a faster form are
+    compiled first if `is_compiled`; the bits are the same. Raises MergeGraphError, with the
+    tensor's name, if a kernel, a file or a check fails.
     """
     import torch
 
     threads = torch.get_num_threads()
     keep_freed_memory()
-    tasks = (task for each in schedule.passes for task in each.steps) if is_compiled else ()
-    kernels = Kernels(tasks, trace)
+    kernels = Kernels(schedule.ops if is_compiled else (), trace)
     with Reader() as reader:
-        run = _Run(schedule, sinks, progress or (lambda *_: None), reader, kernels, trace)
+        computer = Computer(reader, Store(), kernels, place or Host(), sinks)
+        run = _Run(schedule, computer, progress or (lambda *_: None), trace)
         workers = [
             Thread(target=run.work, name=f"worker {i + 1}", daemon=True)
             for i in range(schedule.threads)
@@ -79,22 +71,14 @@ class _Run:
     """What the workers share."""
 
     def __init__(
-        self,
-        schedule: Schedule,
-        sinks: Sequence[Sink],
-        progress: Progress,
-        reader: Reader,
-        kernels: Kernels,
-        trace: Trace,
+        self, schedule: Schedule, computer: Computer, progress: Progress, trace: Trace
     ) -> None:
-        self.sinks = sinks
         self.outputs = schedule.outputs
         self.checks = {check.task.key: check for check in schedule.checks}
+        self.computer = computer
+        self.store = computer.store
         self.progress = progress
-        self.reader = reader
-        self.kernels = kernels
         self.trace = trace
-        self.store = Store()
         self.dispatcher = Dispatcher(schedule, self.store)
         self.error: BaseException | None = None
         self.warnings: list[str] = []
@@ -105,16 +89,9 @@ class _Run:
 
         torch.set_num_threads(1)
         try:
-            with torch.no_grad():
+            with self.computer.place.at_work():
                 while taken := self.take():
-                    running, number = taken
-                    results = self.compute(running, number)
-                    with self.trace.span("merge"):
-                        is_last = self.dispatcher.give_back(running, number, results)
-                    if is_last:
-                        with self.trace.span("conclude"):
-                            self.conclude(running)
-                        self.dispatcher.go_on(running)
+                    self.advance(*taken)
         except StoppedError:
             return
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
@@ -126,108 +103,54 @@ class _Run:
         with self.trace.span("wait"):
             return self.dispatcher.take()
 
-    def compute(self, running: Running, number: int) -> dict[str, Any]:
-        """Run all steps on one strip; gives what folds and outputs made of it."""
-        part = running.part
-        start, stop = running.strips[number]
-        values: dict[str, Any] = {}
-        results: dict[str, Any] = {}
-        keeps = {task.key for task in part.keeps}
-        times = [perf_counter()]
-        for task in part.held:
-            values[task.key] = self.store[task.key].reshape(-1)[start:stop]
-            self.write(part, task, start, values[task.key], results)
-        for task, dropped in zip(part.steps, part.drops, strict=True):
-            end = stop if task.is_scan else max(start, min(stop, task.spec.numel))
-            if task.op.cut == "load":
-                values[task.key] = self.reader.read(task.numbers["entry"], start, end)
-            elif task.op.cut == "fold":
-                strips = part.grid.fold_strips(start, stop)
-                results[task.key] = [self.apply(part, task, values, start, *s) for s in strips]
-            elif task.is_scan:
-                own = self.apply(part, task, values, start, start, end)
-                values[task.key] = self.dispatcher.before(running, number, task, own)
-            else:
-                values[task.key] = self.apply(part, task, values, start, start, end)
-            if task.key in keeps:
-                self.store.fill(task, start, values[task.key])
-            self.write(part, task, start, values.get(task.key), results)
-            for key in dropped:
-                values.pop(key, None)
-            times.append(perf_counter())
-        self.tell(running, (start, stop), results, times)
-        return results
-
-    def tell(
-        self,
-        running: Running,
-        strip: tuple[int, int],
-        results: Mapping[str, Any],
-        times: Sequence[float],
-    ) -> None:
-        """Let progress and trace know of a strip that is computed."""
-        part = running.part
-        start, stop = strip
-        read = sum(
-            max(0, min(stop, each.spec.numel) - start) * each.spec.itemsize for each in part.loads
+    def advance(self, running: Running, number: int) -> None:
+        """Compute a strip, and conclude the pass if it was the last one."""
+        strip = Strip(running.part, *running.strips[number])
+        if running.programs is None:
+            running.programs = self.computer.programs(running.part)
+        self.computer.compute(
+            strip,
+            lambda task, own: self.dispatcher.before(running, number, task, own),
+            running.programs,
         )
-        written = sum(results[key].nbytes * len(numbers) for key, numbers in part.writes.items())
+        self.tell(running, strip)
+        with self.trace.span("merge"):
+            is_last = self.dispatcher.give_back(running, number, strip.results)
+        if is_last:
+            with self.trace.span("conclude"):
+                self.conclude(running)
+            self.dispatcher.go_on(running)
+
+    def tell(self, running: Running, strip: Strip) -> None:
+        """Let progress and trace know of a strip that is computed."""
+        part = strip.part
+        spans = [(*strip.entries(each), each.spec.itemsize) for each in part.loads]
+        read = sum((stop - start) * itemsize for start, stop, itemsize in spans)
+        written = sum(strip.results[key].nbytes * len(on) for key, on in part.writes.items())
         self.progress(read, written)
         if self.trace.is_wanted:
-            facts = {"unit": running.number, "pass": running.at, "start": start, "stop": stop}
-            self.trace.add("strip", times[0], times[-1], {**facts, "outputs": self.names(part)})
-            for task, began, ended in zip(part.steps, times, times[1:], strict=False):
-                self.trace.add(task.op.name.rpartition(".")[2], began, ended, {})
+            self.note(running, strip)
 
-    def names(self, part: Pass) -> list[str]:
-        """The outputs that a pass writes."""
-        return [self.outputs[i].name for on in part.writes.values() for i in on]
-
-    def apply(
-        self, part: Pass, task: Task, values: Mapping[str, Any], first: int, start: int, stop: int
-    ) -> Any:
-        """A kernel on the entries from start to stop, of strips whose first entry is `first`."""
-        given = []
-        for each in task.inputs:
-            if each.is_small or each.is_scan:
-                given.append(self.store[each.key] if each.is_small else values[each.key])
-                continue
-            strip = values[each.key]
-            if len(strip) != stop - start:
-                strip = strip[start - first : stop - first]
-            by_rows = task.op.cut == "rowwise"
-            given.append(strip.reshape(-1, max(1, part.grid.row)) if by_rows else strip)
-        result = self.call(task, given, start)
-        if task.op.cut in ("fold", "scan"):
-            return result
-        result = result.reshape(-1)
-        if len(result) != stop - start:
-            fact = f"gave {len(result)} entries for a strip of {stop - start}"
-            raise RunError(f"{task.op.name}: {fact}")
-        return result
-
-    def write(self, part: Pass, task: Task, start: int, strip: Any, results: Any) -> None:
-        """Hand a strip to the outputs that it is for."""
-        if task.key in part.writes:
-            results[task.key] = strip.contiguous()
-            for number in part.writes[task.key]:
-                self.sinks[number].write(start, results[task.key])
+    def note(self, running: Running, strip: Strip) -> None:
+        """Add a strip to the trace, with what was done in it."""
+        names = [self.outputs[i].name for on in strip.part.writes.values() for i in on]
+        facts = {"unit": running.number, "pass": running.at, "start": strip.start}
+        first, *marks = strip.marks
+        if marks:
+            self.trace.add("strip", first[1], marks[-1][1], {**facts, "outputs": names})
+        for (_, began), (name, ended) in pairwise(strip.marks):
+            self.trace.add(name, began, ended, {})
 
     def conclude(self, running: Running) -> None:
         """After the last strip of a pass: folds and whole tasks to the store, digests to sinks."""
         for task in running.part.folds:
             self.keep(task, task.op.finish(running.partials[task.key]))
         for task in running.part.then:
-            self.keep(task, self.call(task, [self.value(each) for each in task.inputs], 0))
+            self.keep(task, self.computer.whole(task))
         for number, digest in running.digests.items():
-            self.sinks[number].finish(digest.hexdigest())
+            self.computer.sinks[number].finish(digest.hexdigest())
         for key in running.part.frees:
             self.store.free(key)
-
-    def value(self, task: Task) -> Any:
-        """A value from the store, in its shape."""
-        value = self.store[task.key]
-        return value if task.is_small else value.reshape(task.spec.shape)
 
     def keep(self, task: Task, value: Any) -> None:
         """Put a value into the store, and look at it if it is a check."""
@@ -238,13 +161,3 @@ class _Run:
                 raise RunError(told)
             self.warnings.append(told)
         self.store.put(task, value)
-
-    def call(self, task: Task, given: Sequence[Any], start: int) -> Any:
-        """A task's kernel on its inputs; raises RunError naming the op if it fails."""
-        position = {"start": start} if task.op.positioned else {}
-        try:
-            return self.kernels.of(task)(*given, **task.numbers, **position)
-        except MergeGraphError:
-            raise
-        except Exception as error:
-            raise RunError(f"{task.op.name}: {type(error).__name__}: {error}") from error

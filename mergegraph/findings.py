@@ -8,7 +8,7 @@ from mergegraph.errors import Problem
 from mergegraph.tasks import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """A count that is to be zero, and what it means if it is not."""
 

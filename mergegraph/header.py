@@ -23,7 +23,7 @@ _MOST_AXES = 64  # of torch's tensors
 _LONGEST_NUMBER = 20  # digits of 2 ** 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Where a tensor's bytes are; `identity` stands for their content in task keys."""
 
@@ -57,8 +57,14 @@ def read_header(path: Path) -> Header:
     digest = sha256(prefix + text).hexdigest()
     start = _PREFIX + len(text)
     tensors = _parse(path, text)
-    identity = f"{path.resolve()}:{size}:{stat.st_mtime_ns}:{digest}"
-    entries = {name: _entry(path, name, tensors[name], start, size, identity) for name in tensors}
+    told = f"{path.resolve()}:{size}:{stat.st_mtime_ns}:{digest}"
+    identity = sha256(told.encode()).hexdigest()[:32]  # short: every task key is made of one
+    specs: dict[Spec, Spec] = {}  # equal ones are one object: tensors are many, shapes few
+    entries = {}
+    for name, found in tensors.items():
+        spec = _spec_of(path, name, found)
+        spec = specs.setdefault(spec, spec)
+        entries[name] = _entry(path, name, found, spec, start, size, identity)
     _check_gaps(path, entries, start, size)
     return Header(entries, digest, size)
 
@@ -109,12 +115,17 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _entry(path: Path, name: str, found: Any, start: int, size: int, identity: str) -> Entry:
+def _spec_of(path: Path, name: str, found: Any) -> Spec:
     if not name or not name.isprintable():
         raise _bad(path, f"{name!r} is not a tensor name: it is empty or cannot be printed")
     if not isinstance(found, dict) or found.keys() != _FIELDS:
         raise _bad(path, f"{name}: its entry is not an object of dtype, shape and data_offsets")
-    spec = _spec(path, name, found["dtype"], found["shape"])
+    return _spec(path, name, found["dtype"], found["shape"])
+
+
+def _entry(
+    path: Path, name: str, found: Any, spec: Spec, start: int, size: int, identity: str
+) -> Entry:
     offsets: Any = found["data_offsets"]
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:  # noqa: PLR2004
         raise _bad(path, f"{name}: {_shown(offsets)} is not a range of bytes")

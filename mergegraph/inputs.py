@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mergegraph import config as configs
@@ -20,7 +20,7 @@ from mergegraph.tasks import Task
 WORK = "float32"  # the dtype of all arithmetic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Input:
     """One model's tensor on its way into a merge; `stored` is its dtype on disk."""
 
@@ -30,7 +30,7 @@ class Input:
     is_base: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Taken:
     """The inputs to be merged, or the one to be copied instead; neither if there is nothing."""
 
@@ -56,9 +56,11 @@ class InputReader:
         if outline.is_copy:
             return Taken(copied=self.kept(outline))
         wanted = self.wanted(outline)
+        parts = [part for part, _ in wanted]
+        heads = {name for name in {part.name for part in parts} if is_head(name)}
         found, missing = [], []
         for part, is_base in wanted:
-            task, stored = self.tensor(part, [each for each, _ in wanted])
+            task, stored = self.tensor(part, parts, heads)
             if task is None:
                 missing.append(part)
             else:
@@ -87,10 +89,12 @@ class InputReader:
             return [*parts, (base, False)]
         return parts
 
-    def tensor(self, part: Part, parts: Sequence[Part]) -> tuple[Task | None, str]:
+    def tensor(
+        self, part: Part, parts: Sequence[Part], heads: Collection[str]
+    ) -> tuple[Task | None, str]:
         """The task of a part, and its stored dtype; the head of a tied model is its embedding."""
         model = part.model
-        if is_head(part.name):
+        if part.name in heads:
             if all(_is_tied(each) for each in parts):
                 return None, ""  # merged once, as the embedding
             if part.name not in model.tensors and configs.ties_head(model.config) is not False:
@@ -158,7 +162,7 @@ class InputReader:
 
     def finite(self, inputs: Sequence[Input]) -> list[Input]:
         """Inputs in the dtype of the arithmetic; NaN and infinity as `on_nonfinite` says."""
-        work = [replace(each, task=cast(each.task, WORK)) for each in inputs]
+        work = [Input(i.part, cast(i.task, WORK), i.stored, i.is_base) for i in inputs]
         if self.stage.on_nonfinite == "raise":
             for given, each in zip(inputs, work, strict=True):
                 told = f"{each.part.model.reference}: {each.part.name} has NaN or infinite entries"

@@ -1,41 +1,45 @@
-"""The kernels of a run: plain ones, until faster ones of the same bits are compiled."""
+"""The kernels of a run: plain ones, or those that are compiled first and give the same bits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from threading import Thread
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from mergegraph.places import Place
 from mergegraph.tasks import Op, Task
 from mergegraph.trace import NO_TRACE, Trace
 
 Kernel = Callable[..., Any]
-_Kind = tuple[Op, int]  # an op, and how many inputs it has
 
 
 class Kernels:
-    """What to call for a task. Compiling goes on beside the run, which does not wait for it."""
+    """What to call for a task, and the machine that runs `instructions` if there is one."""
 
-    def __init__(self, tasks: Iterable[Task], trace: Trace = NO_TRACE) -> None:
-        self._fast: dict[_Kind, Kernel] = {}
+    def __init__(self, ops: Collection[Op] = (), trace: Trace = NO_TRACE) -> None:
+        """Compile what these ops can use; takes seconds. What fails is told, and done without."""
+        self._fast: dict[Op, Kernel] = {}
+        self.machine: Kernel | None = None
         self.failures: list[str] = []
-        kinds = tuple(dict.fromkeys((task.op, len(task.inputs)) for task in tasks if task.op.fast))
-        if kinds:
-            compiling = Thread(target=self._compile, args=(kinds, trace), name="compiler")
-            compiling.daemon = True
-            compiling.start()
+        for op in sorted(ops, key=lambda each: each.name):
+            if op.fast is not None:
+                with trace.span("compile", op=op.name), self._told(op.name):
+                    self._fast[op] = op.fast()
+        if any(op.code for op in ops):
+            with trace.span("compile", op="machine"), self._told("the machine for fused passes"):
+                from mergegraph import loops
 
-    def of(self, task: Task) -> Kernel:
-        """The kernel for a task, as good as there is by now."""
-        if task.op.fast is None:
-            return task.op.kernel
-        return self._fast.get((task.op, len(task.inputs)), task.op.kernel)
+                self.machine = loops.compiled(loops.run, loops.RUN)
 
-    def _compile(self, kinds: Iterable[_Kind], trace: Trace) -> None:
-        for op, inputs in kinds:
-            assert op.fast is not None
-            try:
-                with trace.span("compile", op=op.name, inputs=inputs):
-                    self._fast[op, inputs] = op.fast(inputs)
-            except Exception as error:  # noqa: BLE001 - the plain kernel does the same
-                self.failures.append(f"{op.name}: cannot be compiled, done without: {error}")
+    def of(self, task: Task, place: Place) -> Kernel:
+        """The kernel for a task in a place."""
+        if not place.is_host:
+            return task.op.device or task.op.kernel
+        return self._fast.get(task.op, task.op.kernel)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - plain kernels do the same
+            self.failures.append(f"{what}: cannot be compiled, done without: {error}")

@@ -11,7 +11,7 @@ from mergegraph.names import LayerName, layer_of, stands_before_layers
 from mergegraph.recipe import Module, Slice, Source, Stage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One input of an output tensor: the tensor `name` of a source's model."""
 
@@ -20,7 +20,7 @@ class Part:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outline:
     """One output tensor of a stage; `t` is its place between first and last layer.
 
@@ -49,6 +49,7 @@ class OutlineReader:
         self.models = models
         self.problems: list[Problem] = []
         self.layers: dict[str, list[tuple[Model, int]]] = {}
+        self.unlisted: dict[tuple[str, str], Source] = {}
 
     def outlines(self) -> Iterator[Outline]:
         """Every output tensor once, in the order of modules, slices and layers."""
@@ -221,7 +222,10 @@ class OutlineReader:
         if base is None:
             return None
         listed = [source for source, model in sources if model is base]
-        source = listed[0] if listed else Source(base.reference, None, {}, part.place)
+        alone = Source(base.reference, None, {}, part.place)
+        source = (
+            listed[0] if listed else self.unlisted.setdefault((alone.model, alone.place), alone)
+        )
         return Part(source, base, named(listed[0] if listed else sources[0][0]))
 
     def uncovered(self, prefixes: Sequence[str]) -> Iterator[Outline]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,51 +16,26 @@ from mergegraph.card import Provenance, card_text, manifest_text, package_versio
 from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
 from mergegraph.errors import MergeGraphError
 from mergegraph.execute import Progress, execute
-from mergegraph.machine import free_memory, free_space, parse_size, usable_cores
+from mergegraph.machine import free_space, parse_size
+from mergegraph.places import place_for
 from mergegraph.planner import expanded, make_plan
 from mergegraph.plans import Directory, Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.recipe import Recipe, read_recipe
 from mergegraph.result import MANIFEST, Found, Result, look, partial_path, tidy
-from mergegraph.schedule import Schedule, make_schedule
+from mergegraph.schedule import (
+    TOGETHER_ON_CPU,
+    TOGETHER_ON_DEVICE,
+    Schedule,
+    make_schedule,
+)
+from mergegraph.settings import BUDGET_OF_COMPILER, SHARD_SIZE, Settings, has_compiler
 from mergegraph.shards import Shard, lay_out
 from mergegraph.trace import NO_TRACE, Trace
 from mergegraph.writing import Writer
 
 Paths = str | PathLike[str]
-SHARD_SIZE = "5GB"
-_WORTH_COMPILING = 8 * 2**30  # bytes to read; with fewer, compiling takes longer than it saves
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a plan is to be run; every default depends on the machine alone."""
-
-    memory: str | int | None = None
-    threads: int | None = None
-    device: str = "auto"
-    seed: int | None = None
-    shard_size: str | int = SHARD_SIZE
-    overrides: tuple[str, ...] = ()
-
-    @property
-    def budget(self) -> int:
-        """The memory budget in bytes: half of what is free, unless stated."""
-        return free_memory() // 2 if self.memory is None else parse_size(self.memory, "--memory")
-
-    @property
-    def workers(self) -> int:
-        """The number of threads: the cores this process may use, unless stated."""
-        if self.threads is not None and self.threads < 1:
-            raise MergeGraphError(f"--threads {self.threads}: at least one is needed")
-        return self.threads or usable_cores()
-
-    def check(self) -> None:
-        """Raise MergeGraphError if a setting cannot be met."""
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise MergeGraphError(f"--device {self.device}: not one of auto, cpu, cuda")
-        if self.device == "cuda":
-            raise MergeGraphError("--device cuda: this version computes on the CPU only; use auto")
+_WORTH_COMPILING = 40 * 10**9  # work of a schedule; with less, compiling takes longer than it saves
 
 
 @dataclass(frozen=True)
@@ -86,21 +61,24 @@ class Prepared:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether kernels that have a faster form are compiled: numba is there, and work for it."""
-        return self._is_large and find_spec("numba") is not None
+        """Whether passes are fused and run by compiled loops, which takes seconds to prepare."""
+        return self._is_laborious and self.settings.can_compile
 
     @property
-    def _is_large(self) -> bool:
-        return self.schedule.read_nbytes >= _WORTH_COMPILING
+    def _is_laborious(self) -> bool:
+        return not self.settings.is_on_device and self.schedule.work >= _WORTH_COMPILING
 
     def _note_of_kernels(self) -> Iterator[str]:
-        ops = {t.op.name for each in self.schedule.passes for t in each.steps if t.op.fast}
-        if ops and self._is_large:
-            names = ", ".join(sorted(name.rpartition(".")[2].strip("_") for name in ops))
-            if self.is_compiled:
-                yield f"compiled by numba while the run begins: {names}; the bytes are the same"
-            else:
-                yield f"{names} would take less time with numba: pip install 'mergegraph[fast]'"
+        ops = {used.name for used in self.schedule.ops if used.fast or used.code}
+        if not ops or not self._is_laborious:
+            return
+        if self.is_compiled:
+            yield "passes are fused and compiled by numba; the bytes are the same"
+        elif not has_compiler():
+            yield "this would take less time with numba: pip install 'mergegraph[fast]'"
+        else:
+            least = BUDGET_OF_COMPILER // 2**20
+            yield f"passes are compiled by numba from --memory {least}MiB on, here they are not"
 
 
 @dataclass(frozen=True)
@@ -111,6 +89,19 @@ class Summary:
     warnings: tuple[str, ...]
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector out: a plan is millions of objects, and none of them garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_no_collection()
 def prepare(
     recipes: Sequence[Paths],
     *,
@@ -147,7 +138,13 @@ def prepare(
         for output in plan.outputs
         if found[output.directory].is_done or output.name in found[output.directory].finished
     }
-    schedule = make_schedule(plan, budget=settings.budget, threads=settings.workers, done=done)
+    schedule = make_schedule(
+        plan,
+        budget=settings.budget - settings.reserved(plan),
+        threads=settings.workers,
+        together=TOGETHER_ON_DEVICE if settings.is_on_device else TOGETHER_ON_CPU,
+        done=done,
+    )
     _check_space(layouts, found)
     return Prepared(plan, schedule, layouts, found, settings, plugins)
 
@@ -221,7 +218,12 @@ def finish(
                 result.open()
             sinks = [results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
             warnings = execute(
-                prepared.schedule, sinks, progress, trace, is_compiled=prepared.is_compiled
+                prepared.schedule,
+                sinks,
+                progress,
+                trace,
+                place=place_for(prepared.settings.device),
+                is_compiled=prepared.is_compiled,
             )
             for result in results.values():
                 result.seal(_texts(prepared, result))

@@ -1,9 +1,11 @@
-"""The plan: the graph of tasks that recipes come to, and which of them are outputs."""
+"""The plan: the tasks that recipes come to, and which of them are outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import networkx as nx
@@ -12,12 +14,13 @@ from mergegraph.checkpoint import Checkpoint
 from mergegraph.config import Config
 from mergegraph.findings import Check
 from mergegraph.model import SideFiles
+from mergegraph.portions import Portion, divide
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Explained
-from mergegraph.tasks import Task, walk
+from mergegraph.tasks import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Output:
     """A task whose value is to be written, as a tensor of a directory."""
 
@@ -41,7 +44,7 @@ class Directory:
     key: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Account:
     """What becomes of a checkpoint's tensors: how many are read, and the names of the others."""
 
@@ -52,30 +55,32 @@ class Account:
 
 @dataclass(frozen=True)
 class Plan:
-    """The tasks of one command as a graph whose edges go from inputs to users."""
+    """What one command computes: outputs, checks on the way, and their tasks in portions."""
 
-    graph: nx.DiGraph[str]
     outputs: tuple[Output, ...]
     checks: tuple[Check, ...]
+    portions: tuple[Portion, ...]
     directories: tuple[Directory, ...] = ()
     accounts: tuple[Account, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def task(self, key: str) -> Task:
-        """The task of a node."""
-        found: Task = self.graph.nodes[key]["task"]
-        return found
-
     @property
-    def tasks(self) -> Iterable[Task]:
+    def tasks(self) -> Iterator[Task]:
         """Every task, inputs before users."""
-        return (self.task(key) for key in self.graph)
+        return chain.from_iterable(portion.tasks for portion in self.portions)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph[str]:
+        """The keys of all tasks as a graph, the task on each node; edges go to users."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        for task in self.tasks:
+            graph.add_node(task.key, task=task)
+            graph.add_edges_from((parent.key, task.key) for parent in task.inputs)
+        nx.freeze(graph)
+        return graph
 
 
 def plan_of(outputs: Sequence[Output], checks: Sequence[Check]) -> Plan:
-    """The plan that computes some outputs, and some checks on the way."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    for task in walk(*(each.task for each in outputs), *(each.task for each in checks)):
-        graph.add_node(task.key, task=task)
-        graph.add_edges_from((parent.key, task.key) for parent in task.inputs)
-    return Plan(nx.freeze(graph), tuple(outputs), tuple(checks))
+    """The plan that computes some outputs, and the checks of what it computes."""
+    portions, due = divide([each.task for each in outputs], checks)
+    return Plan(tuple(outputs), due, portions)

@@ -40,14 +40,29 @@ class Reader:
         for descriptor in self._files.values():
             os.close(descriptor)
 
-    def read(self, entry: Entry | MemoryEntry, start: int, stop: int) -> Any:
-        """The entries from start to stop of a tensor, flat; raises RunError if they are lost."""
+    def read(
+        self, entry: Entry | MemoryEntry, start: int, stop: int, *, is_pinned: bool = False
+    ) -> Any:
+        """The entries from start to stop of a tensor, flat; raises RunError if they are lost.
+
+        They may be read into memory that an accelerator copies from by itself.
+        """
         import torch
 
         if isinstance(entry, MemoryEntry):
             return entry.read(start, stop)
         dtype = getattr(torch, entry.spec.dtype)
-        strip = torch.empty(stop - start, dtype=dtype)
+        strip = torch.empty(stop - start, dtype=dtype, pin_memory=is_pinned)
+        self.fill(strip, entry, start)
+        return strip
+
+    def fill(self, strip: Any, entry: Entry | MemoryEntry, start: int) -> None:
+        """Read entries from start on into a flat tensor; raises RunError if they are lost."""
+        import torch
+
+        if isinstance(entry, MemoryEntry):
+            strip.copy_(entry.read(start, start + len(strip)))
+            return
         buffer = memoryview(strip.view(torch.uint8).numpy().data)
         offset = entry.offset + start * entry.spec.itemsize
         done = 0
@@ -58,7 +73,6 @@ class Reader:
                     f"{entry.path}: ends before its tensors do; did it change meanwhile?"
                 )
             done += count
-        return strip
 
     def _read_into(self, path: Path, buffer: memoryview, offset: int) -> int:
         try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.fitting import Fit
 from mergegraph.plans import Output, Plan
 from mergegraph.schedule import Pass, Schedule
 from mergegraph.stage import Explained
-from mergegraph.tasks import Task, walk
+from mergegraph.tasks import Op, Task, walk
 
 
 def sized(nbytes: float) -> str:
@@ -25,7 +27,10 @@ def sized(nbytes: float) -> str:
 
 def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:
     """What is to be known of a plan, as plain data."""
-    inputs = {task.key: task.spec.nbytes for task in plan.tasks if task.op.cut == "load"}
+    inputs = sum(task.spec.nbytes for task in plan.tasks if not task.inputs)
+    outputs: dict[Path, list[int]] = {}
+    for output in plan.outputs:
+        outputs.setdefault(output.directory, []).append(output.task.spec.nbytes)
     return {
         "inputs": [
             {
@@ -39,23 +44,51 @@ def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:
         "outputs": [
             {
                 "directory": str(directory.path),
-                "tensors": sum(o.directory == directory.path for o in plan.outputs),
-                "nbytes": sum(
-                    o.task.spec.nbytes for o in plan.outputs if o.directory == directory.path
-                ),
+                "tensors": len(outputs[directory.path]),
+                "nbytes": sum(outputs[directory.path]),
                 "parents": [each.reference for each in directory.parents],
                 "key": directory.key,
             }
             for directory in plan.directories
         ],
-        "tasks": dict(sorted(Counter(_short(task) for task in plan.tasks).items())),
+        "tasks": _counted(plan),
         "passes": sum(1 for _ in schedule.passes),
-        "input_nbytes": sum(inputs.values()),
+        "input_nbytes": inputs,
         "read_nbytes": schedule.read_nbytes,
         "written_nbytes": schedule.written_nbytes,
         "peak_nbytes": schedule.peak_nbytes,
         "threads": schedule.threads,
+        "at_half_the_budget": _cost(schedule.at(schedule.budget // 2)),
+        "at_twice_the_budget": _cost(schedule.at(schedule.budget * 2)),
     }
+
+
+def _counted(plan: Plan) -> dict[str, int]:
+    """How many tasks there are of each op, by its name."""
+    counts: Counter[str] = Counter()
+    for used, count in Counter(task.op for task in plan.tasks).items():
+        counts[_short(used)] += count
+    return dict(sorted(counts.items()))
+
+
+def _cost(fit: Fit) -> dict[str, Any]:
+    """What the work takes in another budget; of one that is too small, what would do."""
+    if not fit.is_within:
+        return {"budget_nbytes": fit.budget, "fits": False, "needed_nbytes": fit.peak_nbytes}
+    return {
+        "budget_nbytes": fit.budget,
+        "fits": True,
+        "passes": fit.passes,
+        "read_nbytes": fit.read_nbytes,
+        "peak_nbytes": fit.peak_nbytes,
+    }
+
+
+def _cost_text(told: dict[str, Any]) -> str:
+    if not told["fits"]:
+        return f"does not fit, {sized(told['needed_nbytes'])} are needed"
+    read, peak = sized(told["read_nbytes"]), sized(told["peak_nbytes"])
+    return f"{read} read in {told['passes']} passes, peak {peak}"
 
 
 def plan_text(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
@@ -79,6 +112,9 @@ def plan_text(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
         f"  write: {sized(figures['written_nbytes'])}",
         f"  peak memory: {sized(figures['peak_nbytes'])} besides the interpreter and torch",
     ]
+    for word, change in (("half", "at_half_the_budget"), ("twice", "at_twice_the_budget")):
+        budget = sized(figures[change]["budget_nbytes"])
+        lines.append(f"  at {word} the budget, {budget}: {_cost_text(figures[change])}")
     if told := list(notes):
         lines += ["notes", *(f"  {note}" for note in told)]
     return "\n".join(lines)
@@ -160,7 +196,7 @@ def _formula(root: Task) -> Iterator[str]:
             continue
         given = [names[each.key] for each in task.inputs]
         given += [f"{key}={_shown(value)}" for key, value in task.numbers.items()]
-        yield f"    t{i} = {_short(task)}({', '.join(given)})  {task.op.cut}"
+        yield f"    t{i} = {_short(task.op)}({', '.join(given)})  {task.op.cut}"
 
 
 def _drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -194,11 +230,11 @@ def _label(task: Task) -> str:
     numbers = "".join(
         f"\n{key}={_shown(value)}" for key, value in task.numbers.items() if key != "seed"
     )
-    return _short(task) + numbers
+    return _short(task.op) + numbers
 
 
-def _short(task: Task) -> str:
-    return task.op.name.rpartition(".")[2].lstrip("_")
+def _short(used: Op) -> str:
+    return used.name.rpartition(".")[2].lstrip("_")
 
 
 def _shown(value: Any) -> str:

@@ -62,7 +62,14 @@ class Spec:
 
     def with_dtype(self, dtype: str) -> Spec:
         """The same shape in another dtype."""
-        return Spec(self.shape, dtype)
+        if dtype not in self._by_dtype:
+            self._by_dtype[dtype] = self if dtype == self.dtype else Spec(self.shape, dtype)
+        return self._by_dtype[dtype]
+
+    @cached_property
+    def _by_dtype(self) -> dict[str, Spec]:
+        """What `with_dtype` has given: equal specs are one object, as plans hold millions."""
+        return {}
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"

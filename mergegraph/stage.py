@@ -16,12 +16,13 @@ from mergegraph.names import is_head, layer_stacks
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_different
 from mergegraph.outline import Outline, OutlineReader, Part
+from mergegraph.patterns import Pattern, kind_of, pattern_of
 from mergegraph.recipe import Stage
-from mergegraph.resolve import draw_keys, resolve, unmatched_filters
+from mergegraph.resolve import Resolver, draw_keys, unmatched_filters
 from mergegraph.tasks import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Explained:
     """How one output tensor comes about: its inputs and the parameters resolved for it."""
 
@@ -49,7 +50,7 @@ def build_stage(stage: Stage, models: Mapping[str, Model], method: Method, seed:
     outlines = list(reader.outlines())
     findings.problems += [*reader.problems, *unmatched_filters(stage, method, outlines)]
     inputs = InputReader(stage, method, models, findings)
-    builder = _Builder(stage, method, seed, inputs, findings)
+    builder = _Builder(stage, method, seed, inputs, Resolver(stage, method, findings), findings)
     for outline in outlines:
         builder.add(outline)
     inputs.report_missing()
@@ -82,7 +83,9 @@ class _Builder:
     method: Method
     seed: int
     inputs: InputReader
+    resolver: Resolver
     findings: Findings
+    patterns: dict[tuple[Any, ...], Pattern | None] = field(default_factory=dict)
     tensors: dict[str, Task] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
     explained: dict[str, Explained] = field(default_factory=dict)
@@ -123,16 +126,11 @@ class _Builder:
         models = [each for each in work if not each.is_base]
         if base is None and self.method.needs_base:
             return  # reported where the recipe was read
-        values = resolve(self.stage, self.method, outline, models, self.findings)
+        values = self.resolver.resolve(outline, models)
         if values is None:
             return
-        drawn = draw_keys(self.stage, self.seed, outline, len(models)) if self.method.draws else {}
-        result = self.call(base, models, {**values, **drawn})
-        if result.spec.shape != work[0].task.spec.shape:
-            raise MergeGraphError(f"{self.method.name} gave the shape {result.spec.shape}")
         stored = self.stage.out_dtype or self.stage.dtype or _common_dtype(inputs)
-        rounded = cast(result, self.stage.out_dtype) if self.stage.out_dtype else result
-        self.keep(outline, cast(rounded, WORK), stored)
+        self.keep(outline, self.merged(outline, base, models, values), stored)
         parts = tuple(each.part for each in models)
         at = base.part if base else None
         self.explained[outline.name] = Explained(parts, at, values, self.method.name)
@@ -142,11 +140,41 @@ class _Builder:
         self.tensors[outline.name] = task
         self.stored[outline.name] = stored
 
+    def merged(
+        self,
+        outline: Outline,
+        base: Input | None,
+        models: Sequence[Input],
+        values: Mapping[str, Any],
+    ) -> Task:
+        """What the method makes of the inputs, rounded as the stage says.
+
+        It is called once for inputs of the same kind and the same values: the tensors of a model
+        are many, their shapes few.
+        """
+        if self.method.draws:
+            drawn = draw_keys(self.stage, self.seed, outline, len(models))
+            return self.rounded(self.call(base, models, {**values, **drawn}))
+        tasks = [each.task for each in ([base, *models] if base else models)]
+        kind = (id(values), base is None, *map(kind_of, tasks))
+        if (pattern := self.patterns.get(kind)) is not None:
+            return pattern.on(tasks)
+        result = self.rounded(self.call(base, models, values))
+        if kind not in self.patterns:
+            self.patterns[kind] = pattern_of(result, tasks)
+        return result
+
+    def rounded(self, result: Task) -> Task:
+        """A result as later stages see it."""
+        out_dtype = self.stage.out_dtype
+        return cast(cast(result, out_dtype) if out_dtype else result, WORK)
+
     def call(self, base: Input | None, models: Sequence[Input], values: Mapping[str, Any]) -> Task:
         """What the method makes of the inputs; its failures are the user's to know of."""
         tasks = [each.task for each in models]
+        own = {name: list(v) if isinstance(v, list) else v for name, v in values.items()}
         try:
-            result = self.method(base.task if base else None, tasks, **values)
+            result = self.method(base.task if base else None, tasks, **own)
         except MergeGraphError:
             raise
         except Exception as error:
@@ -154,6 +182,8 @@ class _Builder:
             raise MergeGraphError(fact) from error
         if not isinstance(result, Task):
             raise MergeGraphError(f"{self.method.name} gave {type(result).__name__}, not a task")
+        if result.spec.shape != (base or models[0]).task.spec.shape:
+            raise MergeGraphError(f"{self.method.name} gave the shape {result.spec.shape}")
         return result
 
 

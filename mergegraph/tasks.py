@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, overload
@@ -11,7 +11,9 @@ from typing import Any, Literal, overload
 from mergegraph.errors import MergeGraphError
 from mergegraph.spec import Spec
 
-FastKernel = Callable[[int], Callable[..., Any]]
+_PLAIN = (bool, int, float, str)
+
+FastKernel = Callable[[], Callable[..., Any]]
 Cut = Literal["load", "pointwise", "rowwise", "scan", "fold", "whole"]
 
 
@@ -44,24 +46,28 @@ class Op:
     small: bool
     resizes: bool
     fast: FastKernel | None
+    device: Callable[..., Any] | None
+    code: Callable[..., Any] | None
     defaults: Mapping[str, Any]
     keywords: frozenset[str]
     positioned: bool
 
     def __call__(self, *inputs: Task, **numbers: Any) -> Task:
         """The task of applying this op; raises MergeGraphError if the shapes do not fit."""
-        if unknown := numbers.keys() - self.keywords:
-            raise TypeError(f"{self.name} takes no {', '.join(sorted(unknown))}")
-        filled = {**self.defaults, **{name: _frozen(value) for name, value in numbers.items()}}
-        if missing := self.keywords - filled.keys():
-            raise TypeError(f"{self.name} needs {', '.join(sorted(missing))}")
+        filled = self.defaults
+        if numbers:
+            filled = {**filled, **{name: _frozen(value) for name, value in numbers.items()}}
+        if filled.keys() != self.keywords:
+            raise TypeError(f"{self.name} {_misfit(filled, self.keywords)}")
         if not inputs and self.cut != "load":
             raise TypeError(f"{self.name} needs a tensor")
-        spec = self.infer(*(task.spec for task in inputs), **filled)
-        small = self.small or (bool(inputs) and all(task.is_small for task in inputs))
-        if self.cut not in ("load", "whole") and not all(each.is_small for each in inputs):
-            _check_positions(self, inputs, spec)
-        return Task(self, inputs, filled, spec, _digest(self, inputs, filled, spec), small)
+        spec = self.infer(*[task.spec for task in inputs], **filled)
+        big = [task for task in inputs if not task.is_small]
+        if big and self.cut != "whole":
+            _check_positions(self, big, spec)
+        small = self.small or (not big and bool(inputs))
+        key = key_of(definition(self, filled, spec), inputs)
+        return Task(self, inputs, filled, spec, key, small)
 
     def __repr__(self) -> str:
         return f"<op {self.name} ({self.cut})>"
@@ -106,6 +112,8 @@ def op(
     small: bool = False,
     resizes: bool = False,
     fast: FastKernel | None = None,
+    device: Callable[..., Any] | None = None,
+    code: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(
     kernel: Callable[..., Any] | None = None,
@@ -118,6 +126,8 @@ def op(
     small: bool = False,
     resizes: bool = False,
     fast: FastKernel | None = None,
+    device: Callable[..., Any] | None = None,
+    code: Callable[..., Any] | None = None,
 ) -> Op | Callable[[Callable[..., Any]], Op]:
     """Make an op of a function of tensors (positional) and numbers (keyword).
 
@@ -129,8 +139,13 @@ def op(
     - `finish`: makes a fold's value of what all strips came to; by default it is just that.
     - `small`: a whole op gives a few numbers, to be handed whole to other ops.
     - `resizes`: inputs and result may differ in their number of rows.
-    - `fast`: makes, for a number of inputs, another kernel that comes to the same bits in less
-      time, or raises ImportError where what it needs is not installed.
+    - `fast`: makes another kernel that comes to the same bits in less time, or raises ImportError
+      where what it needs is not installed.
+    - `device`: the kernel for tensors on an accelerator, where the plain one wants them in main
+      memory, as numpy does; small inputs are there with them.
+    - `code`: says the same to `instructions.Code`, so that it can be done block by block in the
+      cache: `code(program, out, *inputs, **numbers)`, where strips are registers, small inputs
+      their tensors and scans their keys; gives NotImplemented where it cannot be said.
     """
 
     def wrap(function: Callable[..., Any]) -> Op:
@@ -147,6 +162,8 @@ def op(
             small=small or cut == "fold",
             resizes=resizes,
             fast=fast,
+            device=device,
+            code=code,
             defaults={p.name: _frozen(p.default) for p in keywords if p.default is not p.empty},
             keywords=frozenset(p.name for p in keywords if p.name != "start"),
             positioned=any(p.name == "start" for p in keywords),
@@ -160,9 +177,26 @@ def like_first(first: Spec, *_others: Spec, **_numbers: Any) -> Spec:
     return first
 
 
-def walk(*roots: Task) -> Iterator[Task]:
-    """Every task the roots stand on, inputs before users, each once, in a fixed order."""
-    seen: set[str] = set()
+def definition(made: Op, numbers: Mapping[str, Any], spec: Spec) -> str:
+    """What a task's key is a digest of, but for its inputs."""
+    text = [made.name, spec.dtype, str(spec.shape)]
+    if numbers:
+        text += [f"{name}={_canonical(numbers[name])}" for name in sorted(numbers)]
+    return "\n".join(text)
+
+
+def key_of(definition: str, inputs: Sequence[Task]) -> str:
+    """The key of a task."""
+    text = "\n".join([definition, *[task.key for task in inputs]])
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def walk(*roots: Task, above: Iterable[Task] = ()) -> Iterator[Task]:
+    """Every task the roots stand on, inputs before users, each once, in a fixed order.
+
+    The tasks that they are to be `above` are left out, and what these stand on.
+    """
+    seen = {task.key for task in above}
     stack = [(task, False) for task in reversed(roots)]
     while stack:
         task, opened = stack.pop()
@@ -174,14 +208,23 @@ def walk(*roots: Task) -> Iterator[Task]:
             stack.extend((parent, False) for parent in reversed(task.inputs))
 
 
-def _check_positions(made: Op, inputs: tuple[Task, ...], spec: Spec) -> None:
-    if made.cut in ("scan", "fold", "whole") and any(task.is_scan for task in inputs):
-        raise TypeError(f"{made.name} cannot be handed a scan: it is no strip of anything")
-    big = [task.spec for task in inputs if not task.is_small and not task.is_scan]
-    shapes = [each.shape for each in (big if made.cut in ("scan", "fold") else [*big, spec])]
-    if made.resizes:
-        shapes = [shape[1:] for shape in shapes]
-    if len(set(shapes)) > 1:
+def _misfit(given: Collection[str], keywords: Collection[str]) -> str:
+    """What is wrong with the numbers that an op is given, in words that follow its name."""
+    if unknown := set(given) - set(keywords):
+        return f"takes no {', '.join(sorted(unknown))}"
+    return f"needs {', '.join(sorted(set(keywords) - set(given)))}"
+
+
+def _check_positions(made: Op, inputs: Sequence[Task], spec: Spec) -> None:
+    """Whether strips of the inputs belong together; `inputs` are those that are not small."""
+    shapes = {task.spec.shape for task in inputs if task.op.cut != "scan"}
+    if made.cut in ("scan", "fold"):
+        if any(task.is_scan for task in inputs):
+            raise TypeError(f"{made.name} cannot be handed a scan: it is no strip of anything")
+    else:
+        shapes.add(spec.shape)
+    if len(shapes) > 1 and not (made.resizes and len({shape[1:] for shape in shapes}) == 1):
+        big = [task.spec for task in inputs if not task.is_scan]
         told = " and ".join(dict.fromkeys(str(each.shape) for each in big))
         raise MergeGraphError(f"{made.name.rpartition('.')[2]}: shapes differ: {told}")
 
@@ -200,10 +243,10 @@ def _frozen(value: Any) -> Any:
 
 def _canonical(value: Any) -> str:
     """Text that is equal for equal values only; things on disk are known by their identity."""
+    if value is None or isinstance(value, _PLAIN):
+        return repr(value)
     if isinstance(value, tuple):
         return "(" + ",".join(map(_canonical, value)) + ")"
-    if value is None or isinstance(value, bool | int | float | str):
-        return repr(value)
     identity = getattr(value, "identity", None)
     if not isinstance(identity, str):
         raise TypeError(f"{value!r} is neither a number nor a word, and has no identity")
@@ -218,9 +261,3 @@ def _name(kernel: Callable[..., Any]) -> str:
     held = [cell.cell_contents for cell in kernel.__closure__ or ()]
     text = f"{kernel.__code__.co_code!r}{kernel.__code__.co_consts!r}{held!r}"
     return f"{name}:{blake2b(text.encode(), digest_size=8).hexdigest()}"
-
-
-def _digest(made: Op, inputs: tuple[Task, ...], numbers: Mapping[str, Any], spec: Spec) -> str:
-    text = [made.name, *(task.key for task in inputs), str(spec)]
-    text += [f"{name}={_canonical(numbers[name])}" for name in sorted(numbers)]
-    return blake2b("\n".join(text).encode(), digest_size=16).hexdigest()

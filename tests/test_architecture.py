@@ -22,18 +22,23 @@ FLOORS = """
     __main__ demo
     cli testing
     pipeline memory
-    execute progress
-    dispatch kernels report card result
-    schedule shards planner
+    execute progress settings
+    computing
+    blocks
+    dispatch fusing kernels report card result
+    places schedule shards planner
+    fitting
+    keeping
+    forms
     plans
     stage
     resolve
     inputs listing
     outline plugins
-    hookspecs model recipe
+    hookspecs model patterns portions recipe
     checkpoint drafts findings fingerprint methods ops reading store writing
-    header journal machine tasks trace
-    config errors names sidefiles spec strips
+    header journal loops machine tasks trace
+    config errors instructions names sidefiles spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 DOOR = {"errors", "hookspecs", "methods", "spec", "tasks"}  # what `import mergegraph` imports

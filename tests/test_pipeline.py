@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph import MergeGraphError, pipeline, schedule, strips
+from mergegraph import MergeGraphError, fitting, pipeline, schedule, strips
 from mergegraph.errors import RunError
 from mergegraph.result import MANIFEST
 from mergegraph.writing import Writer
@@ -386,8 +386,8 @@ def test_overflow_on_the_final_cast_stops_the_run(family, tmp_path):
 
 
 def test_a_check_is_made_at_every_budget(family, tmp_path, monkeypatch):
-    """Also where whole ops give way to folds, and everything above them has other keys."""
-    monkeypatch.setattr(schedule, "_ALLOWANCES", (0,))
+    """Also where nothing is kept that could be read again."""
+    monkeypatch.setattr(fitting, "_ALLOWANCES", (0,))
     huge = {name: each * 1e6 for name, each in tensors(tmp_path / "a").items()}
     save_file(huge, tmp_path / "a" / "model.safetensors")
     with pytest.raises(RunError, match="came to be NaN or infinite in float16"):

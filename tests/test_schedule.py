@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from mergegraph import MergeGraphError, Spec, op, ops, strips
 from mergegraph.execute import execute
+from mergegraph.findings import Check
 from mergegraph.memory import TensorSink
-from mergegraph.ops.arithmetic import load
+from mergegraph.ops.arithmetic import crop, extend, load
+from mergegraph.ops.folds import count_nonfinite
 from mergegraph.ops.order import prune_by_magnitude
+from mergegraph.ops.pruning import prune_by_rank
 from mergegraph.plans import Output, plan_of
 from mergegraph.reading import MemoryEntry
 from mergegraph.schedule import make_schedule
@@ -33,6 +36,12 @@ def sorted_whole(tensor):
     return tensor.flatten().sort().values.reshape(tensor.shape)
 
 
+@op(copies=2)
+def scaled_whole(tensor, factor):
+    """The tensor times a small one's only entry, all at once."""
+    return tensor * factor.item()
+
+
 @op(infer=lambda sums: Spec((1,), "float64"))
 def first_of(sums):
     """The first of a few numbers, made harmless as a factor."""
@@ -45,13 +54,14 @@ def tensor_task(seed, *shape):
 
 
 def drawn_plan(data):
-    """A random plan: a few shapes, and tasks of every cut on top of one another."""
+    """A random plan: a few shapes, tasks of every cut on top of one another, and checks."""
     shapes = data.draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=2))
     pools = [[tensor_task(10 * i + j, *shape) for j in range(2)] for i, shape in enumerate(shapes)]
+    checks = []
     for _ in range(data.draw(st.integers(1, 9))):
         pool = data.draw(st.sampled_from(pools))
         first, second = (data.draw(st.sampled_from(pool)) for _ in range(2))
-        kind = data.draw(st.integers(0, 5))
+        kind = data.draw(st.integers(0, 8))
         if kind == 0:
             pool.append(ops.delta(first, second))
         elif kind == 1:
@@ -64,6 +74,14 @@ def drawn_plan(data):
             # sums over tensors of any shape, as whole-model statistics are
             other = data.draw(st.sampled_from(data.draw(st.sampled_from(pools))))
             pool.append(ops.scale_by(first, first_of(ops.absolute_sums(other))))
+        elif kind == 5:
+            checks.append(Check(count_nonfinite(first), "not finite", is_fatal=True))
+        elif kind == 8:
+            pool.append(scaled_whole(first, first_of(ops.absolute_sums(second))))
+        elif kind == 6 and first.spec.shape:
+            shorter = crop(first, rows=-(-first.spec.shape[0] // 2))
+            pools.append([shorter])
+            pool.append(extend(shorter, second))
         else:
             pool.append(ops.average(first, second, weights=(0.3, 0.7)))
     return plan_of(
@@ -72,7 +90,7 @@ def drawn_plan(data):
             for i, pool in enumerate(pools)
             for j, task in enumerate(pool)
         ],
-        [],
+        checks,
     )
 
 
@@ -141,8 +159,114 @@ def test_every_value_is_there_when_it_is_used_and_gone_at_the_end(small_strips, 
 @given(st.data())
 def test_a_larger_budget_never_reads_more(small_strips, data):
     plan = drawn_plan(data)
-    reads = [schedule.read_nbytes for schedule in feasible(plan)]
+    schedules = list(feasible(plan))
+    reads = [schedule.read_nbytes for schedule in schedules]
     assert reads == sorted(reads, reverse=True)
+    assert reads == [counted_reads(schedule) for schedule in schedules]
+
+
+def counted_reads(schedule):
+    """Bytes read by all passes."""
+    return sum(task.spec.nbytes for each in schedule.passes for task in each.loads)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), st.integers(1, 4))
+def test_what_is_told_of_another_budget_is_what_it_comes_to(small_strips, data, threads):
+    plan = drawn_plan(data)
+    told = make_schedule(plan, budget=256 * MIB, threads=threads)
+    for schedule in feasible(plan, threads):
+        fit = told.at(schedule.budget)
+        assert fit.is_within
+        assert (fit.read_nbytes, fit.peak_nbytes) == (schedule.read_nbytes, schedule.peak_nbytes)
+        assert fit.passes == len(list(schedule.passes))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_values_never_take_more_than_their_unit_says(small_strips, data):
+    plan = drawn_plan(data)
+    schedule = data.draw(st.sampled_from(list(feasible(plan))))
+    lasting = {task.key for unit in schedule.units for task in needed_elsewhere(schedule, unit)}
+    for unit in schedule.units:
+        stored = {}
+        for part in unit.passes:
+            for task in (*part.keeps, *part.folds, *part.then):
+                if task.key not in lasting:
+                    stored[task.key] = task.spec.nbytes
+                assert sum(stored.values()) <= unit.nbytes
+            for key in part.frees:
+                del stored[key]
+        assert not stored
+    assert schedule.peak_nbytes <= schedule.budget
+
+
+def needed_elsewhere(schedule, unit):
+    """The values of a unit that other units take from the store, and do not make themselves."""
+    for other in schedule.units:
+        if other is not unit:
+            for part in other.passes:
+                taken = {*part.held, *(each for task in part.then for each in task.inputs)}
+                taken |= {i for task in part.steps for i in task.inputs if i.is_small}
+                yield from (taken & made_in(unit)) - made_in(other)
+
+
+def made_in(unit):
+    return {task for part in unit.passes for task in (*part.keeps, *part.folds, *part.then)}
+
+
+def test_a_portion_is_scheduled_as_if_it_were_alone(small_strips):
+    """Layers of equal structure share one design: it must fit each of them."""
+    outputs = [Output("out", f"w{i}", layer(10 * i)) for i in range(3)]
+    units = make_schedule(plan_of(outputs, []), budget=64 * MIB).units
+    for output, unit in zip(outputs, units, strict=True):
+        (alone,) = make_schedule(plan_of([output], []), budget=64 * MIB).units
+        for ours, theirs in zip(unit.passes, alone.passes, strict=True):
+            assert (ours.steps, ours.held, ours.keeps) == (theirs.steps, theirs.held, theirs.keeps)
+            assert (ours.then, ours.frees, ours.ends) == (theirs.then, theirs.frees, theirs.ends)
+            assert list(ours.writes) == list(theirs.writes)
+
+
+def layer(seed):
+    """A pruned task vector on its base."""
+    base, model = tensor_task(seed, 300, 700), tensor_task(seed + 1, 300, 700)
+    pruned = prune_by_magnitude(ops.delta(model, base), density=0.5)
+    return ops.fuse(base, pruned, weights=(1.0,))
+
+
+def test_a_stage_is_kept_where_its_inputs_find_no_room():
+    """
+    a ─┐
+    b ─┼─▶ average ─▶ norm ─▶ scaled
+    c ─┘      └───────────────┘
+    """
+    inputs = [tensor_task(i, 4000, 1000) for i in range(3)]
+    average = ops.average(*inputs, weights=(1, 1, 1))
+    scaled = ops.scale_by(average, first_of(ops.absolute_sums(average)))
+    schedule = make_schedule(plan_of([Output("out", "w", scaled)], []), budget=32 * MIB)
+    assert schedule.read_nbytes == sum(task.spec.nbytes for task in inputs)
+    assert [task for part in schedule.passes for task in part.keeps] == [average]
+
+
+def test_what_takes_long_is_computed_once_where_there_is_room():
+    """
+    a ─▶ pruned by rank ─▶ norm ─▶ scaled
+              └────────────────────┘
+    """
+    pruned = prune_by_rank(tensor_task(1, 4000, 1000), density=0.5, epsilon=0.1, seed=1)
+    scaled = ops.scale_by(pruned, first_of(ops.absolute_sums(pruned)))
+    plan = plan_of([Output("out", "w", scaled)], [])
+    for budget, times in ((32 * MIB, 1), (16 * MIB, 2)):
+        steps = [t for p in make_schedule(plan, budget=budget).passes for t in p.steps]
+        assert steps.count(pruned) == times
+
+
+def test_what_is_not_computed_is_neither_checked_nor_read():
+    a, b = tensor_task(1, 4), tensor_task(2, 4)
+    checks = [Check(count_nonfinite(each), "not finite", is_fatal=True) for each in (a, b)]
+    plan = plan_of([Output("out", "w", ops.scale(a, factor=2.0))], checks)
+    assert plan.checks == (checks[0],)
+    assert b not in list(plan.tasks)
 
 
 def test_no_schedule_passes_its_budget():

@@ -279,7 +279,7 @@ def inexact_scan(tensor):
     return (tensor.double() / 3).sum().reshape(1)
 
 
-@op(cut="pointwise", fast=lambda _inputs: lambda tensor: tensor * 1.0000001)
+@op(cut="pointwise", fast=lambda: lambda tensor: tensor * 1.0000001)
 def otherwise_fast(tensor):
     return tensor.clone()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mergegraph.instructions import Code, Do
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
@@ -15,7 +16,14 @@ def load(*, entry: Any, rows: int | None = None) -> Any:
     raise NotImplementedError
 
 
-@op(cut="pointwise", infer=lambda tensor, *, dtype: tensor.with_dtype(dtype))
+def _code_cast(code: Code, out: int, tensor: int, *, dtype: str) -> Any:
+    if dtype == "bfloat16":
+        return code.do(Do.ROUND, out, tensor)
+    # registers hold bfloat16 entries as the float32 numbers that they are
+    return tensor if dtype == "float32" else NotImplemented
+
+
+@op(cut="pointwise", infer=lambda tensor, *, dtype: tensor.with_dtype(dtype), code=_code_cast)
 def _cast(tensor: Any, *, dtype: str) -> Any:
     import torch
 
@@ -29,32 +37,54 @@ def cast(tensor: Task, dtype: str) -> Task:
     return tensor if tensor.spec.dtype == dtype else _cast(tensor, dtype=dtype)
 
 
-@op(cut="pointwise")
+def _code_delta(code: Code, out: int, model: int, base: int) -> None:
+    code.do(Do.SUBTRACT, out, model, base)
+
+
+@op(cut="pointwise", code=_code_delta)
 def delta(model: Any, base: Any) -> Any:
     """The task vector of a model: model − base (arXiv:2212.04089)."""
     return model - base
 
 
-@op(cut="pointwise")
+def _code_scale(code: Code, out: int, tensor: int, *, factor: float) -> None:
+    code.do(Do.SCALE, out, tensor, code.number(factor))
+
+
+@op(cut="pointwise", code=_code_scale)
 def scale(tensor: Any, *, factor: float) -> Any:
     """Every entry times a number."""
     return tensor * factor
 
 
-@op(cut="pointwise", infer=lambda tensor, _factor: tensor)
+def _code_scale_by(code: Code, out: int, tensor: int, factor: Any) -> None:
+    code.do(Do.SCALE, out, tensor, code.number(factor.item()))
+
+
+@op(cut="pointwise", infer=lambda tensor, _factor: tensor, code=_code_scale_by)
 def scale_by(tensor: Any, factor: Any) -> Any:
     """Every entry times a small task's only entry."""
     return tensor * factor.item()
 
 
-@op(cut="pointwise")
+def _code_average(
+    code: Code, out: int, *tensors: int, weights: tuple[float, ...], normalize: bool
+) -> None:
+    code.weighted_sum(out, tensors, _shares(weights, normalize=normalize))
+
+
+@op(cut="pointwise", copies=2, code=_code_average)
 def average(*tensors: Any, weights: tuple[float, ...], normalize: bool = True) -> Any:
     """Σ wᵢ·xᵢ, divided by Σ wᵢ if `normalize`; the weights must not cancel then."""
-    total = sum(weights) if normalize else 1.0
-    return weighted_sum(tensors, [weight / total for weight in weights])
+    return weighted_sum(tensors, _shares(weights, normalize=normalize))
 
 
-@op(cut="pointwise", infer=lambda first, *_others: first)
+def _code_combine(code: Code, out: int, *tensors_and_coefficients: Any) -> None:
+    *tensors, coefficients = tensors_and_coefficients
+    code.weighted_sum(out, tensors, coefficients.tolist())
+
+
+@op(cut="pointwise", copies=2, infer=lambda first, *_others: first, code=_code_combine)
 def combine(*tensors_and_coefficients: Any) -> Any:
     """Σ cᵢ·xᵢ of tensors, the coefficients computed: a small task, given last."""
     *tensors, coefficients = tensors_and_coefficients
@@ -98,11 +128,19 @@ def fill_nonfinite(tensor: Any, *substitutes: Any) -> Any:
 
 
 def weighted_sum(tensors: Sequence[Any], weights: Sequence[float]) -> Any:
-    """Σ wᵢ·xᵢ of the entries, in a tensor of its own."""
+    """Σ wᵢ·xᵢ of the entries, in a tensor of its own.
+
+    Products are rounded before they are added, on every processor: some could do both at once.
+    """
     total = tensors[0] * weights[0]
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
-        total.add_(tensor, alpha=weight)
+        total.add_(tensor * weight)
     return total
+
+
+def _shares(weights: Sequence[float], *, normalize: bool) -> list[float]:
+    total = sum(weights) if normalize else 1.0
+    return [weight / total for weight in weights]
 
 
 def _head_rows(spec: Spec, rows: int | None) -> Spec:

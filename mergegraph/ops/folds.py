@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
+from mergegraph.instructions import Code, Do
 from mergegraph.spec import Spec
 from mergegraph.tasks import op
 
@@ -33,7 +35,16 @@ def absolute_sums(*tensors: Any) -> Any:
     return torch.stack([each.double().abs_().sum() for each in tensors])
 
 
-@op(cut="fold", copies=3, infer=lambda _tensor: Spec((1,), "int64"))
+def _code_count_nonfinite(code: Code, out: int, tensor: int) -> None:
+    code.do(Do.COUNT_NONFINITE, out, tensor)
+
+
+@op(
+    cut="fold",
+    copies=3,
+    infer=lambda _tensor: Spec((1,), "int64"),
+    code=_code_count_nonfinite,
+)
 def count_nonfinite(tensor: Any) -> Any:
     """How many entries are NaN or infinite, `[1]` in int64."""
     import torch
@@ -41,7 +52,7 @@ def count_nonfinite(tensor: Any) -> Any:
     # a sum of squares is finite if they all are, and a dot product costs a tenth of comparisons;
     # where the squares of large entries overflow, they are looked at one by one
     values = tensor.float() if tensor.itemsize < 4 else tensor  # noqa: PLR2004 - of float32
-    if values.numel() == 0 or torch.dot(values, values).isfinite():
+    if isfinite(torch.dot(values, values).item()):
         return torch.zeros(1, dtype=torch.int64)
     return values.isfinite().logical_not_().count_nonzero().reshape(1)
 

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import iadd
 from typing import Any, Literal
 
-from mergegraph.ops import compiled
+from mergegraph.instructions import Code, Do
 from mergegraph.ops.arithmetic import weighted_sum
 from mergegraph.tasks import op
 
@@ -16,18 +16,17 @@ Election = Literal["sum", "count", "max"]
 _CANCELLED = 1e-6  # what is left of weights that cancel, as a share of them, in float32
 
 
-def _fast_elect(inputs: int) -> Any:
-    by_sum = compiled.elect(inputs)
+def _code_elect(
+    code: Code, out: int, *deltas: int, weights: tuple[float, ...], by: Election
+) -> Any:
+    if by != "sum":
+        return NotImplemented
+    with code.scratch(1) as (mass,):
+        code.weighted_sum(mass, deltas, weights)
+        return code.do(Do.SIGN, out, mass)
 
-    def kernel(*deltas: Any, weights: tuple[float, ...], by: Election) -> Any:
-        if by == "sum":
-            return by_sum(*deltas, weights=weights)
-        return elect.kernel(*deltas, weights=weights, by=by)
 
-    return kernel
-
-
-@op(cut="pointwise", copies=5, fast=_fast_elect)
+@op(cut="pointwise", copies=5, code=_code_elect)
 def elect(*deltas: Any, weights: tuple[float, ...], by: Election = "sum") -> Any:
     """The sign, +1 or −1, that each entry is to have (arXiv:2306.01708).
 
@@ -42,7 +41,21 @@ def elect(*deltas: Any, weights: tuple[float, ...], by: Election = "sum") -> Any
     return mass.sign_().add_(0.5).sign_()
 
 
-@op(cut="pointwise")
+def _code_fuse(
+    code: Code,
+    out: int,
+    base: int,
+    *deltas: int,
+    weights: tuple[float, ...],
+    normalize: bool,
+    scale: float,
+) -> None:
+    with code.scratch(1) as (total,):
+        code.weighted_sum(total, deltas, _factors(weights, scale, normalize=normalize))
+        code.do(Do.ADD, out, total, base)
+
+
+@op(cut="pointwise", copies=2, code=_code_fuse)
 def fuse(
     base: Any,
     *deltas: Any,
@@ -51,23 +64,42 @@ def fuse(
     scale: float = 1.0,
 ) -> Any:
     """Base + scale · Σ wᵢ·δᵢ, the sum divided by Σ wᵢ if `normalize`."""
-    factor = scale / sum(weights) if normalize else scale
-    return weighted_sum(deltas, [weight * factor for weight in weights]).add_(base)
+    return weighted_sum(deltas, _factors(weights, scale, normalize=normalize)).add_(base)
 
 
-def _fast_fuse_elected(inputs: int) -> Any:
-    with_positive_weights = compiled.fuse_elected(inputs)
+def _code_fuse_elected(
+    code: Code,
+    out: int,
+    base: int,
+    signs: int,
+    *deltas: int,
+    weights: tuple[float, ...],
+    normalize: bool,
+    scale: float,
+) -> Any:
+    if normalize and min(weights) < 0:
+        return NotImplemented
+    one = code.number(1.0)
+    with code.scratch(5) as (total, mass, weighted, share, one_side):
+        code.do(Do.CLEAR, total)
+        code.do(Do.CLEAR, mass)
+        for delta, weight in zip(deltas, weights, strict=True):
+            code.do(Do.SCALE, weighted, delta, code.number(weight))
+            code.do(Do.MULTIPLY, share, weighted, signs)
+            code.do(Do.POSITIVE, one_side, share)
+            code.do(Do.ADD_SCALED, total, one_side, one)
+            if normalize:
+                code.do(Do.IS_POSITIVE, share, one_side)
+                code.do(Do.ADD_SCALED, mass, share, code.number(weight))
+        if normalize:
+            code.do(Do.RAISE, share, mass, code.number(_least(weights)))
+            code.do(Do.DIVIDE, weighted, total, share)
+        code.do(Do.MULTIPLY, share, weighted if normalize else total, signs)
+        code.do(Do.SCALE, mass, share, code.number(scale))
+        return code.do(Do.ADD, out, mass, base)
 
-    def kernel(*tensors: Any, weights: tuple[float, ...], **numbers: Any) -> Any:
-        if min(weights) < 0:
-            return fuse_elected.kernel(*tensors, weights=weights, **numbers)
-        least = _least(weights)
-        return with_positive_weights(*tensors, weights=weights, least=least, **numbers)
 
-    return kernel
-
-
-@op(cut="pointwise", copies=5, fast=_fast_fuse_elected)
+@op(cut="pointwise", copies=5, code=_code_fuse_elected)
 def fuse_elected(
     base: Any,
     signs: Any,
@@ -102,6 +134,11 @@ def _divisor(mass: Any, weights: tuple[float, ...]) -> Any:
         return mass.clamp_(min=_least(weights))
     nothing = _CANCELLED * sum(map(abs, weights))
     return mass.masked_fill_(mass.abs() <= nothing, 1.0)
+
+
+def _factors(weights: tuple[float, ...], scale: float, *, normalize: bool) -> list[float]:
+    factor = scale / sum(weights) if normalize else scale
+    return [weight * factor for weight in weights]
 
 
 def _least(weights: tuple[float, ...]) -> float:

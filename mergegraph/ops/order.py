@@ -12,7 +12,8 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
-from mergegraph.ops import compiled
+from mergegraph.instructions import Code, Do
+from mergegraph.ops import device
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
@@ -50,18 +51,56 @@ def prune_to_band(delta: Task, *, keep: int, top: int = 0) -> Task:
     return _prune(delta, threshold, _count_ties(delta, threshold))
 
 
-@op(cut="pointwise", copies=4, infer=lambda delta, *_bounds: delta)
+def _code_prune(code: Code, out: int, delta: int, thresholds: Any, seen: str) -> None:
+    bounds = [
+        code.bound(threshold, quota, seen, place)
+        for place, (threshold, quota) in enumerate(thresholds.tolist())
+    ]
+    if len(bounds) == 1:
+        code.do(Do.ABOVE, out, delta, bounds[0])
+        return
+    with code.scratch(2) as (kept, larger):
+        for register, bound in zip((kept, larger), bounds, strict=True):
+            code.do(Do.ABOVE, register, delta, bound)
+        code.do(Do.EXCEPT, out, kept, larger)
+
+
+def _code_count_ties(code: Code, out: int, delta: int, thresholds: Any) -> None:
+    for place, (threshold, quota) in enumerate(thresholds.tolist()):
+        if quota:
+            code.do(Do.COUNT_TIES, out + place, delta, code.whole(threshold))
+
+
+def _code_high_histogram(code: Code, out: int, delta: int) -> None:
+    code.do(Do.COUNT_HIGH, out, delta)
+
+
+def _code_low_histogram(code: Code, out: int, delta: int, bucket: Any) -> None:
+    for row, chosen in enumerate(bucket[:, 0].tolist()):
+        lowest = code.whole((chosen << _LOW_BITS) & _ABOVE_ALL)
+        code.do(Do.COUNT_LOW, out + (row << _LOW_BITS), delta, lowest)
+
+
+@op(
+    cut="pointwise",
+    copies=4,
+    infer=lambda delta, *_bounds: delta,
+    device=device.prune,
+    code=_code_prune,
+)
 def _prune(delta: Any, thresholds: Any, seen: Any) -> Any:
     """The entries within the first bound and not within the second, if there is one.
 
     A bound is a threshold with its quota of ties, and how many ties there were before this strip.
     """
+    import torch
+
     kept, *larger = (
         _head(delta, threshold, quota - before)
         for (threshold, quota), before in zip(thresholds.tolist(), seen.tolist(), strict=True)
     )
-    for each in larger:
-        kept.sub_(each)
+    for each in larger:  # by their bits: infinity minus infinity is not zero
+        kept.view(torch.int32).bitwise_xor_(each.view(torch.int32))
     return kept
 
 
@@ -69,7 +108,8 @@ def _prune(delta: Any, thresholds: Any, seen: Any) -> Any:
     cut="scan",
     copies=2,
     infer=lambda _delta, thresholds: Spec(thresholds.shape[:1], "int64"),
-    fast=compiled.count_ties,
+    code=_code_count_ties,
+    device=device.count_ties,
 )
 def _count_ties(delta: Any, thresholds: Any) -> Any:
     """How many entries are equal to each threshold that has a quota."""
@@ -89,7 +129,7 @@ def _count_ties(delta: Any, thresholds: Any) -> Any:
     cut="fold",
     copies=2,
     infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"),
-    fast=compiled.high_histogram,
+    code=_code_high_histogram,
 )
 def _high_histogram(delta: Any) -> Any:
     high = _magnitudes(delta).bitwise_right_shift_(_LOW_BITS)
@@ -109,7 +149,8 @@ def _pick_bucket(histogram: Any, *, counts: tuple[int, ...]) -> Any:
     cut="fold",
     copies=6,
     infer=lambda _delta, bucket: Spec((bucket.shape[0], 1 << _LOW_BITS), "int64"),
-    fast=compiled.low_histogram,
+    code=_code_low_histogram,
+    device=device.low_histogram,
 )
 def _low_histogram(delta: Any, bucket: Any) -> Any:
     import numpy as np

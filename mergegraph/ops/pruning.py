@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mergegraph.ops import compiled
+from mergegraph.instructions import Code, Do
+from mergegraph.ops import device
 from mergegraph.ops.arithmetic import scale_by
 from mergegraph.ops.chance import chosen
 from mergegraph.ops.folds import absolute_sums
@@ -45,7 +46,20 @@ def rescale_to(pruned: Task, delta: Task) -> Task:
     return scale_by(pruned, _restoring_factor(absolute_sums(delta, pruned)))
 
 
-@op(cut="pointwise", copies=4)
+def _code_drop_at_random(
+    code: Code, out: int, delta: int, *, density: float, seed: int, rescale: bool
+) -> Any:
+    if density <= 0:
+        return NotImplemented
+    side = code.side(lambda start, count: chosen(density, seed=seed, start=start, count=count))
+    if not rescale:
+        return code.do(Do.CHOOSE, out, delta, side)
+    with code.scratch(1) as (enlarged,):
+        code.do(Do.DIVIDE_BY, enlarged, delta, code.number(density))
+        return code.do(Do.CHOOSE, out, enlarged, side)
+
+
+@op(cut="pointwise", copies=4, code=_code_drop_at_random)
 def _drop_at_random(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -> Any:
     import torch
 
@@ -55,8 +69,18 @@ def _drop_at_random(delta: Any, *, density: float, seed: int, rescale: bool, sta
     return only(kept, delta / density if rescale else delta)
 
 
-def _fast_drop_by_rank(_inputs: int) -> Any:
-    by_rank = compiled.fall_by_rank(1)
+def _fast_drop_by_rank() -> Any:
+    from mergegraph import loops
+
+    spread = loops.compiled(loops.spread_by_rank, loops.SPREAD_BY_RANK)
+
+    def by_rank(delta: Any, falling: Any) -> Any:
+        import torch
+
+        result = torch.empty_like(delta)
+        bits = delta.reshape(-1).view(torch.int32).numpy()
+        spread(bits, falling.numpy(), result.reshape(-1).numpy())
+        return result
 
     def kernel(delta: Any, *, start: int, **numbers: Any) -> Any:
         return _dropped_by_rank(delta, by_rank, start=start, **numbers)
@@ -64,7 +88,11 @@ def _fast_drop_by_rank(_inputs: int) -> Any:
     return kernel
 
 
-@op(cut="rowwise", copies=11, fast=_fast_drop_by_rank)
+def _drop_by_rank_on_device(delta: Any, *, start: int, **numbers: Any) -> Any:
+    return _dropped_by_rank(delta, device.fall_by_rank, start=start, **numbers)
+
+
+@op(cut="rowwise", copies=11, fast=_fast_drop_by_rank, device=_drop_by_rank_on_device)
 def _drop_by_rank(
     delta: Any, *, density: float, epsilon: float, seed: int, rescale: bool, start: int
 ) -> Any:
@@ -90,7 +118,7 @@ def _dropped_by_rank(
     start: int,
 ) -> Any:
     keep = by_rank(delta, falling_chances(delta.shape[1], density, epsilon).to(delta.dtype))
-    kept = chosen(keep.numpy().reshape(-1), seed=seed, start=start, count=delta.numel())
+    kept = chosen(keep.cpu().numpy().reshape(-1), seed=seed, start=start, count=delta.numel())
     return only(kept, delta / keep if rescale else delta)
 
 
@@ -125,8 +153,8 @@ def only(kept: Any, tensor: Any) -> Any:
     import torch
 
     # all bits or none of them: to branch at every entry takes twenty times as long
-    mask = torch.from_numpy(np.negative(kept.view(np.int8))).reshape(tensor.shape)
-    return (tensor.view(torch.int32) & mask).view(tensor.dtype)
+    mask = torch.from_numpy(np.negative(kept.view(np.int8))).to(tensor.device)
+    return (tensor.view(torch.int32) & mask.reshape(tensor.shape)).view(tensor.dtype)
 
 
 @op(infer=lambda _sums: Spec((1,), "float64"))

@@ -99,6 +99,11 @@ def test_nan_and_infinity_stand_first(count, task_of, whole, in_strips):
     assert same(in_strips(task, 2), band_of(delta, count, 0))
 
 
+def test_infinite_outliers_are_left_out_of_a_band(task_of, whole):
+    delta = torch.tensor([1.0, INF, -3.0, -INF, 2.0])
+    assert whole(prune_to_band(task_of(delta), keep=2, top=2)).tolist() == [0, 0, -3, 0, 2]
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0), (2, 3, 2)])
 def test_any_shape_is_ranked_as_a_whole(shape, task_of, whole):
     delta = torch.randn(shape, generator=torch.Generator().manual_seed(1))

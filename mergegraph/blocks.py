@@ -1,0 +1,144 @@
+"""Running the programs of a fused pass on a strip: the arrays that the compiled loop works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mergegraph.fusing import Segment
+from mergegraph.instructions import Bound
+from mergegraph.spec import Spec
+from mergegraph.tasks import Task
+
+_HALVES = 2  # bytes of the units in which inputs and outputs are laid out
+_ALIGNED = 32  # of them: a line of the cache
+
+Loop = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Ties:
+    """What a scan found in a strip: ties before it, its own, and their places, for each bound."""
+
+    before: Any
+    own: Any
+    places: Any
+
+
+@dataclass
+class Room:
+    """Strips of several tensors in one array, each from a line of the cache on."""
+
+    halves: Any
+    at: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, specs: Sequence[tuple[str, Spec]], entries: int) -> Room:
+        """Room for so many entries of each."""
+        import numpy as np
+
+        at: dict[str, int] = {}
+        end = 0
+        for key, spec in specs:
+            at[key] = end
+            end += -(-entries * spec.itemsize // _HALVES // _ALIGNED) * _ALIGNED
+        return cls(np.empty(max(end, _ALIGNED), np.uint16), at)
+
+    def strip(self, task: Task, entries: int) -> Any:
+        """The entries of a task, as a flat tensor in this room."""
+        import torch
+
+        first = self.at[task.key]
+        halves = torch.from_numpy(self.halves[first : first + entries * task.spec.itemsize // 2])
+        return halves.view(torch.uint8).view(getattr(torch, task.spec.dtype))
+
+    def places(self, tasks: Sequence[Task]) -> Any:
+        """Where the strips of some tasks start."""
+        import numpy as np
+
+        return np.array([self.at[task.key] for task in tasks] or [0], np.int64)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a program made of a strip: folds as small tensors, and the rows of its scans."""
+
+    folds: list[tuple[Task, Any]]
+    own: list[tuple[Task, Any, Any]]
+
+
+def run(
+    loop: Loop,
+    segment: Segment,
+    inputs: Room,
+    outputs: Room,
+    ties: dict[str, Ties],
+    strip: tuple[int, int],
+) -> Made:
+    """Run a program on a strip, from its first entry to its end."""
+    import numpy as np
+
+    from mergegraph.loops import BLOCK
+
+    code = segment.code
+    start, entries = strip[0], strip[1] - strip[0]
+    counts = np.zeros(max(1, segment.counts), np.int64)
+    places = np.empty((max(1, segment.rows), entries if segment.rows else 1), np.int32)
+    found = np.zeros(max(1, segment.rows), np.int64)
+    loop(
+        np.array(code.rows, np.int32).reshape(-1, 4),
+        np.array(code.numbers or [0], np.float32),
+        np.array(code.wholes or [0], np.int64),
+        np.array([_limits(each, ties, entries) for each in code.bounds] or [(0, 0, 0)], np.int64),
+        entries,
+        inputs.halves,
+        inputs.places(segment.inputs),
+        outputs.halves,
+        outputs.places(segment.outputs),
+        _sides(segment, start, entries),
+        counts,
+        places,
+        found,
+        np.empty((max(1, code.registers), BLOCK), np.float32),
+    )
+    return _made(segment, counts, places, found)
+
+
+def _made(segment: Segment, counts: Any, places: Any, found: Any) -> Made:
+    import torch
+
+    folds = []
+    for task, first in segment.folds:
+        value = torch.from_numpy(counts[first : first + task.spec.numel])
+        folds.append((task, value.reshape(task.spec.shape)))
+    own = []
+    for task, first in segment.scans:
+        rows = slice(first, first + task.spec.numel)
+        own.append((task, torch.from_numpy(found[rows]), places[rows]))
+    return Made(folds, own)
+
+
+def _limits(bound: Bound, ties: dict[str, Ties], entries: int) -> tuple[int, int, int]:
+    """The magnitudes that entries before an index must be above, and those from it on."""
+    known = ties[bound.scan]
+    left = bound.quota - int(known.before[bound.place])
+    if left <= 0:
+        end = 0
+    elif left >= int(known.own[bound.place]):
+        end = entries
+    else:
+        end = int(known.places[bound.place, left - 1]) + 1
+    return max(bound.threshold - 1, 0), max(bound.threshold, 0), end
+
+
+def _sides(segment: Segment, start: int, entries: int) -> Any:
+    import numpy as np
+
+    sides = segment.code.sides
+    if not sides:
+        return np.zeros((1, 1), np.uint8)
+    made = np.empty((len(sides), entries), np.uint8)
+    for row, side in zip(made, sides, strict=True):
+        row[:] = side(start, entries)
+    return made

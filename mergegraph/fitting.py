@@ -1,0 +1,163 @@
+"""Fitting: how much the units of a plan may keep, and how many may work at once, in a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mergegraph.drafts import Place, Route, make_drafts, make_units, origins, trace
+from mergegraph.forms import TOGETHER, UnitForm
+from mergegraph.keeping import choices
+from mergegraph.portions import Portion
+from mergegraph.tasks import Op, Task
+
+# what a unit may take to read less, from much to nothing: the first that fits is taken, so that
+# larger budgets never read more
+_ALLOWANCES = (*(int(2 ** (20 + step / 4)) for step in range(96, -1, -1)), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """The units of all portions of one structure, each with the forms that it may have.
+
+    Of each unit, `needs` has the units of its portion that must be done before it.
+    """
+
+    units: tuple[tuple[UnitForm, ...], ...]
+    needs: tuple[tuple[int, ...], ...]
+    lasting_nbytes: int
+    ops: frozenset[Op]
+
+    def within(self, allowance: int) -> tuple[UnitForm, ...]:
+        """The units as they read least while each takes no more than is allowed, or than it must.
+
+        Of forms that read the same the one that computes least is taken, and then the smallest.
+        """
+        return tuple(
+            min(
+                (form for form in forms if form.nbytes <= allowance),
+                key=lambda form: (form.read_nbytes, form.work, form.nbytes),
+                default=forms[0],
+            )
+            for forms in self.units
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a plan takes in a budget; it does not fit if its peak is above that."""
+
+    budget: int
+    allowance: int
+    threads: int
+    together: int
+    room: int
+    peak_nbytes: int
+    read_nbytes: int
+    work: int
+    passes: int
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the plan can be run in the budget."""
+        return self.peak_nbytes <= self.budget
+
+
+@dataclass(frozen=True)
+class Line:
+    """All units of a plan, by their designs and how often these occur.
+
+    There are to be so many workers at most, each with so many strips together.
+    """
+
+    designs: Mapping[Design, int]
+    threads: int
+    together: int
+
+    def fit(self, budget: int) -> Fit:
+        """The way to read least in a budget; if there is none, the one that takes least memory."""
+        tried = []
+        for fit in self._fits(budget):
+            if fit.is_within:
+                return fit
+            tried.append(fit)
+        return min(tried, key=lambda each: each.peak_nbytes)
+
+    @property
+    def _lasting_nbytes(self) -> int:
+        return sum(design.lasting_nbytes * count for design, count in self.designs.items())
+
+    def _fits(self, budget: int) -> Iterator[Fit]:
+        for allowance in _ALLOWANCES:
+            if allowance > budget * 3 // 4:  # the rest is for strips
+                continue
+            units = [
+                (form, count)
+                for design, count in self.designs.items()
+                for form in design.within(allowance)
+            ]
+            strips = tuple(map(max, zip(*(form.strip_nbytes for form, _ in units), strict=True)))
+            for workers in range(self.threads, 0, -1):
+                yield self._fit(units, strips or (0,), budget, allowance, workers)
+
+    def _fit(
+        self,
+        units: Sequence[tuple[UnitForm, int]],
+        strips: Sequence[int],
+        budget: int,
+        allowance: int,
+        workers: int,
+    ) -> Fit:
+        at_once = workers + 1
+        largest = sorted(
+            (form.nbytes for form, count in units for _ in range(min(count, at_once))), reverse=True
+        )
+        spare = min(budget // 4, budget - self._lasting_nbytes - sum(largest[:1]))
+        able = [i for i, each in enumerate(strips) if each * workers <= spare]
+        chosen = max((i for i in able if TOGETHER[i] <= self.together), default=0)
+        always = self._lasting_nbytes + workers * strips[chosen]
+        room = max(budget - always, *largest[:1], 0)
+        return Fit(
+            budget=budget,
+            allowance=allowance,
+            threads=workers,
+            together=TOGETHER[chosen],
+            room=room,
+            peak_nbytes=always + min(room, sum(largest[:at_once])),
+            read_nbytes=sum(form.read_nbytes * count for form, count in units),
+            work=sum(form.work * count for form, count in units),
+            passes=sum(len(form.passes) * count for form, count in units),
+        )
+
+
+def design_of(portion: Portion, roots: Sequence[Task]) -> Design:
+    """The units of a portion, in order; `roots` are the tasks of its outputs."""
+    drafts, homes = make_drafts(portion.tasks, roots)
+    units = make_units(drafts, homes)
+    at = {task.key: i for i, task in enumerate(portion.tasks)}
+    unit_of = {draft.place: i for i, unit in enumerate(units) for draft in unit}
+    routes = [trace(unit) for unit in units]
+    lasting = _lasting(routes, homes, unit_of)
+    needs = [
+        {unit_of[home] for route in unit for home in origins(route, homes)} - {i}
+        for i, unit in enumerate(routes)
+    ]
+    return Design(
+        units=tuple(choices(unit, at, lasting) for unit in units),
+        needs=tuple(tuple(sorted(each)) for each in needs),
+        lasting_nbytes=sum(task.spec.nbytes for task in lasting.values()),
+        ops=frozenset(task.op for task in portion.tasks),
+    )
+
+
+def _lasting(
+    units: Sequence[Sequence[Route]], homes: Mapping[str, Place], unit_of: Mapping[Place, int]
+) -> dict[str, Task]:
+    """Values that units other than their own need; they stay in the store to the end."""
+    return {
+        task.key: task
+        for i, unit in enumerate(units)
+        for route in unit
+        for task in route.needed()
+        if task.key in homes and unit_of[homes[task.key]] != i
+    }

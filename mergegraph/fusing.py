@@ -1,0 +1,217 @@
+"""Fused passes: the steps of a pass as programs for the machine of `instructions`.
+
+A pass is one program where all its steps can be told to the machine. What cannot be, and what must
+be known of a whole strip before the next step, as scans are, stands between two programs. A program
+makes anew what it needs of earlier ones: in the cache that costs less than to keep it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mergegraph.instructions import Code, Do
+from mergegraph.schedule import Pass
+from mergegraph.tasks import Task
+
+_LOADED = {"float32": Do.LOAD, "bfloat16": Do.WIDEN}
+_STORED = {"float32": Do.STORE, "bfloat16": Do.NARROW}
+
+Small = Callable[[Task], Any]  # the value of a small task
+
+
+@dataclass
+class Segment:
+    """A program, what it reads and makes, and the steps that plain kernels do after it.
+
+    `folds` have the first of their counts, `scans` the first of their rows.
+    """
+
+    code: Code = field(default_factory=Code)
+    inputs: list[Task] = field(default_factory=list)
+    outputs: list[Task] = field(default_factory=list)
+    folds: list[tuple[Task, int]] = field(default_factory=list)
+    scans: list[tuple[Task, int]] = field(default_factory=list)
+    counts: int = 0
+    rows: int = 0
+    plain: list[Task] = field(default_factory=list)
+
+
+def fuse(part: Pass, small: Small) -> tuple[Segment, ...]:
+    """The programs of a pass, in order; none where it is not worth it, or cannot be.
+
+    `small` gives values that are known when the pass begins.
+    """
+    if not any(task.op.code for task in part.steps) or not all(map(_fits(part), part.steps)):
+        return ()
+    plain: set[str] = set()
+    while True:
+        found = _Assembly(part, small, plain).segments()
+        if found is not None:
+            return found
+
+
+def _fits(part: Pass) -> Callable[[Task], bool]:
+    """Whether the machine can have to do with a step: floats of the pass's own shape."""
+
+    def fits(task: Task) -> bool:
+        if task.op.cut in ("fold", "scan"):
+            return True
+        return task.spec.dtype in _LOADED and task.spec.numel == part.grid.numel
+
+    return fits
+
+
+class _Assembly:
+    """Programs in the making."""
+
+    def __init__(self, part: Pass, small: Small, plain: set[str]) -> None:
+        self.part = part
+        self.small = small
+        self.plain = plain
+        self.given = {task.key for task in (*part.held, *part.loads)}
+        self.levels = self._levels()
+
+    def segments(self) -> tuple[Segment, ...] | None:
+        """All of them; None if an op turned out not to be told, which is noted in `plain`."""
+        made = []
+        for level in range(1 + max(self.levels.values())):
+            segment = self._segment(level)
+            if segment is None:
+                return None
+            made.append(segment)
+        return tuple(made)
+
+    def _is_told(self, task: Task) -> bool:
+        return task.op.code is not None and task.key not in self.plain
+
+    def _is_leaf(self, task: Task) -> bool:
+        """Whether a program finds the entries of a task ready."""
+        return task.key in self.given or not (self._is_told(task) or task.op.cut == "fold")
+
+    def _levels(self) -> dict[str, int]:
+        """The number of the program after which each step is known."""
+        after: dict[str, int] = {task.key: 0 for task in self.part.held}
+        for task in self.part.steps:
+            inputs = [after[each.key] for each in task.inputs if not each.is_small]
+            level = max(inputs, default=0)
+            waits = task.is_scan or not (self._is_told(task) or task.op.cut in ("load", "fold"))
+            after[task.key] = level + waits
+        return after
+
+    def _segment(self, level: int) -> Segment | None:
+        segment = Segment()
+        targets = list(self._targets(level, segment))
+        order = self._needed(targets)
+        return segment if self._emit(segment, order) else None
+
+    def _targets(self, level: int, segment: Segment) -> Iterator[Task]:
+        """What a segment is there for."""
+        wanted = {*self.part.writes, *(task.key for task in self.part.keeps)}
+        steps = [task for task in self.part.steps if task.key not in self.given]
+        for task in steps:
+            begins = max((self.levels[e.key] for e in task.inputs if not e.is_small), default=0)
+            if not self._is_told(task):
+                wanted.update(each.key for each in task.inputs)
+                segment.plain += [task] if begins == level else []
+            elif task.op.cut in ("fold", "scan") and begins == level:
+                yield task
+        for task in steps:
+            is_strip = self._is_told(task) and task.op.cut not in ("fold", "scan")
+            if is_strip and task.key in wanted and self.levels[task.key] == level:
+                segment.outputs.append(task)
+                yield task
+
+    def _needed(self, targets: Sequence[Task]) -> list[Task]:
+        """The targets and all that they are made of, down to leaves, in the order of the steps."""
+        wanted: set[str] = set()
+        stack = list(targets)
+        while stack:
+            task = stack.pop()
+            if task.key not in wanted:
+                wanted.add(task.key)
+                if not self._is_leaf(task):
+                    stack += [e for e in task.inputs if not e.is_small and not e.is_scan]
+        return [task for task in (*self.part.held, *self.part.steps) if task.key in wanted]
+
+    def _emit(self, segment: Segment, order: Sequence[Task]) -> bool:
+        """Write the program; False, and the op noted, if one cannot be told after all."""
+        users = Counter(e.key for task in order if not self._is_leaf(task) for e in task.inputs)
+        registers = _Registers(segment.code, users)
+        for task in order:
+            if self._is_leaf(task):
+                register = registers.take(task)
+                segment.code.do(_LOADED[task.spec.dtype], register, len(segment.inputs))
+                segment.inputs.append(task)
+            elif task.op.cut in ("fold", "scan"):
+                self._tell(segment, task, self._room(segment, task), registers)
+            else:
+                said = self._tell(segment, task, registers.take(task), registers)
+                if said is NotImplemented:
+                    self.plain.add(task.key)
+                    return False
+                if said is not None:
+                    registers.share(task, said)
+                if task in segment.outputs:
+                    number = segment.outputs.index(task)
+                    segment.code.do(_STORED[task.spec.dtype], registers[task], number)
+            registers.release(() if self._is_leaf(task) else task.inputs)
+        return True
+
+    def _tell(self, segment: Segment, task: Task, out: int, registers: _Registers) -> Any:
+        """Have an op say what it does; gives what its code gives."""
+        operands = [
+            self.small(e) if e.is_small else e.key if e.is_scan else registers[e]
+            for e in task.inputs
+        ]
+        assert task.op.code is not None
+        return task.op.code(segment.code, out, *operands, **task.numbers)
+
+    def _room(self, segment: Segment, task: Task) -> int:
+        """Where the counts of a fold, or the ties of a scan, start."""
+        if task.is_scan:
+            segment.scans.append((task, segment.rows))
+            segment.rows += task.spec.numel
+            return segment.rows - task.spec.numel
+        segment.folds.append((task, segment.counts))
+        segment.counts += task.spec.numel
+        return segment.counts - task.spec.numel
+
+
+class _Registers:
+    """Which register has the value of which task; one that nobody needs any more is free."""
+
+    def __init__(self, code: Code, users: Mapping[str, int]) -> None:
+        self._code = code
+        self._left = Counter(users)
+        self._of: dict[str, int] = {}
+        self._holders: Counter[int] = Counter()
+
+    def __getitem__(self, task: Task) -> int:
+        return self._of[task.key]
+
+    def take(self, task: Task) -> int:
+        """A register for a task's value."""
+        self._of[task.key] = self._code.register()
+        self._holders[self._of[task.key]] += 1
+        return self._of[task.key]
+
+    def share(self, task: Task, register: int) -> None:
+        """A task has the value that is in a register already."""
+        self._let_go(task.key)
+        self._of[task.key] = register
+        self._holders[register] += 1
+
+    def release(self, used: Iterable[Task]) -> None:
+        """Some values were used once more; those that nobody waits for are let go."""
+        self._left.subtract(each.key for each in used)
+        for key in [key for key in self._of if self._left[key] <= 0]:
+            self._let_go(key)
+
+    def _let_go(self, key: str) -> None:
+        register = self._of.pop(key)
+        self._holders[register] -= 1
+        if not self._holders[register]:
+            self._code.free(register)

@@ -1,0 +1,67 @@
+"""Settings: how a plan is to be run, and what that takes of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from mergegraph.errors import MergeGraphError
+from mergegraph.machine import free_memory, parse_size, usable_cores
+from mergegraph.places import has_accelerator
+from mergegraph.plans import Plan
+
+SHARD_SIZE = "5GB"
+BUDGET_OF_COMPILER = 384 * 2**20  # from which on it may have its part
+_COMPILER_NBYTES = 128 * 2**20  # memory that numba takes
+_LARGE = 400 * 10**6  # entries of results, below which compiling is never worth it
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is to be run; every default depends on the machine alone."""
+
+    memory: str | int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    seed: int | None = None
+    shard_size: str | int = SHARD_SIZE
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def budget(self) -> int:
+        """The memory budget in bytes: half of what is free, unless stated."""
+        return free_memory() // 2 if self.memory is None else parse_size(self.memory, "--memory")
+
+    @property
+    def workers(self) -> int:
+        """The number of threads: the cores this process may use, unless stated."""
+        if self.threads is not None and self.threads < 1:
+            raise MergeGraphError(f"--threads {self.threads}: at least one is needed")
+        return self.threads or usable_cores()
+
+    def check(self) -> None:
+        """Raise MergeGraphError if a setting cannot be met."""
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise MergeGraphError(f"--device {self.device}: not one of auto, cpu, cuda")
+        if self.is_on_device and not has_accelerator():
+            raise MergeGraphError("--device cuda: torch finds no CUDA device here; use auto or cpu")
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether strips are computed on an accelerator: only if asked for, as bytes may differ."""
+        return self.device == "cuda"
+
+    @property
+    def can_compile(self) -> bool:
+        """Whether there is a compiler, memory for it, and use."""
+        return has_compiler() and self.budget >= BUDGET_OF_COMPILER and not self.is_on_device
+
+    def reserved(self, plan: Plan) -> int:
+        """Memory that is not for the schedule: the compiler's, if it is likely to be called."""
+        entries = sum(each.task.spec.numel for each in plan.outputs)
+        return _COMPILER_NBYTES if entries >= _LARGE and self.can_compile else 0
+
+
+def has_compiler() -> bool:
+    """Whether the extra `fast` is installed."""
+    return find_spec("numba") is not None
