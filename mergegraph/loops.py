@@ -15,6 +15,7 @@ _INFINITY = 0x7F80_0000
 _NONE = 0x7FC0_0000  # a NaN
 _LOW_BITS = 16
 _BUCKET = np.uint32(1 << _LOW_BITS)
+_DIGITS = np.float32(1 << 16)  # values of the first digit of a draw
 _FEW = 32  # entries that are looked at together first: most hold nothing of what is looked for
 
 _WIDEN, _LOAD, _NARROW, _STORE = map(int, (Do.WIDEN, Do.LOAD, Do.NARROW, Do.STORE))
@@ -194,14 +195,29 @@ def run(  # noqa: C901, PLR0912, PLR0915 - one branch for each instruction
                 counts[a] += found
 
 
-SPREAD_BY_RANK = "void(int32[::1], float32[::1], float32[::1])"
+DROP_BY_RANK = (
+    "int64(int32[::1], float32[::1], float32[::1], uint16[::1], boolean, float32[::1], int64[::1], "
+    "float32[::1])"
+)
 
 
-def spread_by_rank(bits: Any, falling: Any, result: Any) -> None:
-    """Rows of as many entries as `falling` has, ranked by falling magnitude, equal ones by index.
+def drop_by_rank(
+    bits: Any,
+    values: Any,
+    falling: Any,
+    digits: Any,
+    rescale: bool,  # noqa: FBT001 - numba knows no keywords
+    result: Any,
+    unsettled: Any,
+    rests: Any,
+) -> int:
+    """Rows of as many entries as `falling` has, each kept with the chance that its rank has.
 
-    A radix sort by digits of 11, 11 and 9 bits, lowest first; it ends with every entry's rank.
+    They are ranked by falling magnitude, equal ones by index: a radix sort by digits of 11, 11 and
+    9 bits, lowest first, ends with every entry's rank. `digits` are the first of the draws; gives
+    how many places it put into `unsettled`: kept for now, further digits must be below their rests.
     """
+    count = 0
     entries = len(falling)
     first, second, third = (
         np.empty(2048, np.int64),
@@ -211,6 +227,7 @@ def spread_by_rank(bits: Any, falling: Any, result: Any) -> None:
     keys, places = np.empty((2, entries), np.uint32), np.empty((2, entries), np.uint32)
     for start in range(0, len(bits), entries):
         row, out = bits[start : start + entries], result[start : start + entries]
+        row_values = values[start : start + entries]
         first[:], second[:], third[:] = 0, 0, 0
         for i in range(entries):
             key = np.uint32(_MAGNITUDE - (row[i] & _MAGNITUDE))
@@ -233,6 +250,15 @@ def spread_by_rank(bits: Any, falling: Any, result: Any) -> None:
             second[(key >> 11) & 2047] += 1
             keys[0, place], places[0, place] = key, places[1, i]
         for i in range(entries):
-            digit = keys[0, i] >> 22
-            out[places[0, i]] = falling[third[digit]]
-            third[digit] += 1
+            high, at = keys[0, i] >> 22, places[0, i]
+            keep = falling[third[high]]
+            third[high] += 1
+            limit, first_digit = keep * _DIGITS, np.float32(digits[start + at])
+            if first_digit < limit:
+                out[at] = row_values[at] / keep if rescale else row_values[at]
+                if first_digit + np.float32(1) > limit:
+                    unsettled[count], rests[count] = start + at, limit - first_digit
+                    count += 1
+            else:
+                out[at] = 0
+    return count

@@ -8,7 +8,7 @@ from typing import Any
 from mergegraph.instructions import Code, Do
 from mergegraph.ops import device
 from mergegraph.ops.arithmetic import scale_by
-from mergegraph.ops.chance import chosen
+from mergegraph.ops.chance import chosen, first_digits, further_digits
 from mergegraph.ops.folds import absolute_sums
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
@@ -72,18 +72,26 @@ def _drop_at_random(delta: Any, *, density: float, seed: int, rescale: bool, sta
 def _fast_drop_by_rank() -> Any:
     from mergegraph import loops
 
-    spread = loops.compiled(loops.spread_by_rank, loops.SPREAD_BY_RANK)
+    drop = loops.compiled(loops.drop_by_rank, loops.DROP_BY_RANK)
 
-    def by_rank(delta: Any, falling: Any) -> Any:
+    def kernel(
+        delta: Any, *, density: float, epsilon: float, seed: int, rescale: bool, start: int
+    ) -> Any:
+        import numpy as np
         import torch
 
-        result = torch.empty_like(delta)
-        bits = delta.reshape(-1).view(torch.int32).numpy()
-        spread(bits, falling.numpy(), result.reshape(-1).numpy())
+        values, result = delta.reshape(-1), torch.empty_like(delta)
+        kept = result.reshape(-1).numpy()
+        unsettled, rests = np.empty(len(values), np.int64), np.empty(len(values), np.float32)
+        falling = falling_chances(delta.shape[1], density, epsilon).float()
+        digits = first_digits(seed, start, len(values))
+        bits = values.view(torch.int32).numpy()
+        given = (bits, values.numpy(), falling.numpy(), digits, rescale, kept, unsettled, rests)
+        count = drop(*given)
+        for place, rest in zip(unsettled[:count].tolist(), rests[:count], strict=True):
+            if further_digits(seed, start + place) >= rest:
+                kept[place] = 0
         return result
-
-    def kernel(delta: Any, *, start: int, **numbers: Any) -> Any:
-        return _dropped_by_rank(delta, by_rank, start=start, **numbers)
 
     return kernel
 

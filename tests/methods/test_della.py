@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mergegraph_methods.della import della, della_linear
 
@@ -36,6 +36,9 @@ def dropped(
 def merged(deltas, weights, *, is_elected: bool, normalize: bool) -> torch.Tensor:
     shares = torch.tensor(weights, dtype=torch.float64)
     votes = torch.stack([w * each for w, each in zip(weights, deltas, strict=True)])
+    # weights over unequal chances that cancel but for rounding are settled by the rounding
+    mass = votes.sum(0).abs()
+    assume(bool(((mass > 1e-5 * votes.abs().sum(0)) | (votes == 0).all(0)).all()))
     signs = torch.where(votes.sum(0) >= 0, 1.0, -1.0)
     agrees = votes.sign() == signs if is_elected else torch.ones_like(votes).bool()
     mass = torch.tensordot(shares, agrees.double(), 1)
