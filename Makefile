@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := --benchmark-enable --benchmark-only --benchmark-max-time=0.5
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench bench-full bench-keep clean
 
 setup: $(READY)
 
@@ -27,7 +28,15 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only
+	$(BIN)/python -m pytest tests/bench $(BENCH)
+	$(BIN)/python -m benchmarks
+
+bench-full: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plots]'
+	$(BIN)/python -m benchmarks --size full --write docs
+
+bench-keep: setup
+	$(BIN)/python -m pytest tests/bench $(BENCH) --bench-keep
 
 clean:
 	rm -rf $(VENV) merged build dist

@@ -217,7 +217,7 @@ def drop_by_rank(
     9 bits, lowest first, ends with every entry's rank. `digits` are the first of the draws; gives
     how many places it put into `unsettled`: kept for now, further digits must be below their rests.
     """
-    count = 0
+    count, one = 0, np.float32(1)
     entries = len(falling)
     first, second, third = (
         np.empty(2048, np.int64),
@@ -227,7 +227,7 @@ def drop_by_rank(
     keys, places = np.empty((2, entries), np.uint32), np.empty((2, entries), np.uint32)
     for start in range(0, len(bits), entries):
         row, out = bits[start : start + entries], result[start : start + entries]
-        row_values = values[start : start + entries]
+        row_values, row_digits = values[start : start + entries], digits[start : start + entries]
         first[:], second[:], third[:] = 0, 0, 0
         for i in range(entries):
             key = np.uint32(_MAGNITUDE - (row[i] & _MAGNITUDE))
@@ -250,15 +250,22 @@ def drop_by_rank(
             second[(key >> 11) & 2047] += 1
             keys[0, place], places[0, place] = key, places[1, i]
         for i in range(entries):
-            high, at = keys[0, i] >> 22, places[0, i]
-            keep = falling[third[high]]
-            third[high] += 1
-            limit, first_digit = keep * _DIGITS, np.float32(digits[start + at])
-            if first_digit < limit:
-                out[at] = row_values[at] / keep if rescale else row_values[at]
-                if first_digit + np.float32(1) > limit:
-                    unsettled[count], rests[count] = start + at, limit - first_digit
+            digit = keys[0, i] >> 22
+            out[places[0, i]] = falling[third[digit]]
+            third[digit] += 1
+        for begin in range(0, len(out), _FEW):
+            end = min(begin + _FEW, len(out))
+            keep, value, draw = out[begin:end], row_values[begin:end], row_digits[begin:end]
+            hits = 0
+            for i in range(len(keep)):
+                limit, drawn = keep[i] * _DIGITS, np.float32(draw[i])
+                hits += (drawn < limit) & (drawn + one > limit)
+            for i in range(len(keep) if hits else 0):
+                limit, drawn = keep[i] * _DIGITS, np.float32(draw[i])
+                if drawn < limit < drawn + one:
+                    unsettled[count], rests[count] = start + begin + i, limit - drawn
                     count += 1
-            else:
-                out[at] = 0
+            for i in range(len(keep)):
+                kept = value[i] / keep[i] if rescale else value[i]
+                keep[i] = kept if np.float32(draw[i]) < keep[i] * _DIGITS else np.float32(0)
     return count

@@ -1,72 +1,93 @@
-"""What kernels cost on one strip, and a whole merge on a small family; `make bench` times them."""
+"""What the kernels of every bundled op cost on one strip; `make bench` times them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 
-import mergegraph
-from mergegraph.ops.fusion import elect, fuse, fuse_elected
-from mergegraph.ops.order import _high_histogram, _prune
-from mergegraph.ops.pruning import keep_probabilities, uniform_draws
+from mergegraph import ops
 from mergegraph.strips import STRIP
+from mergegraph.tasks import walk
+from mergegraph.testing import constant, evaluate, small
 
+ROW = 1024
 WEIGHTS = (0.5, 0.3, 0.2)
 
 
-@pytest.fixture
-def strips():
-    torch.set_num_threads(1)
-    random = torch.Generator().manual_seed(0)
-    return [torch.randn(STRIP, generator=random) for _ in range(4)]
+class Family:
+    """A base, three models, and their task vectors: one strip each, as tasks."""
+
+    def __init__(self):
+        random = torch.Generator().manual_seed(0)
+        base, *changes = (torch.randn(STRIP // ROW, ROW, generator=random) for _ in range(4))
+        self.base = constant(base)
+        self.models = [constant(base + 0.05 * each) for each in changes]
+        self.deltas = [constant(0.05 * each) for each in changes]
+        self.signs = constant(changes[0].sign())
+        self.numbers = small(torch.tensor(WEIGHTS, dtype=torch.float64))
+        self.number = small(torch.tensor([1.5]))
 
 
-def test_copy(benchmark, strips):
-    """The yardstick: memory copied."""
-    benchmark(strips[0].clone)
+OPS = {
+    "absolute_sums": lambda f: ops.absolute_sums(*f.deltas),
+    "average": lambda f: ops.average(*f.models, weights=WEIGHTS),
+    "cast": lambda f: ops.cast(f.base, "bfloat16"),
+    "combine": lambda f: ops.combine(*f.models, f.numbers),
+    "delta": lambda f: ops.delta(f.models[0], f.base),
+    "elect": lambda f: ops.elect(*f.deltas, weights=WEIGHTS, by="sum"),
+    "fuse": lambda f: ops.fuse(f.base, *f.deltas, weights=WEIGHTS),
+    "fuse_elected": lambda f: ops.fuse_elected(f.base, f.signs, *f.deltas, weights=WEIGHTS),
+    "gram": lambda f: ops.gram(*f.deltas),
+    "prune_at_random": lambda f: ops.prune_at_random(f.deltas[0], density=0.5, seed=7),
+    "prune_by_magnitude": lambda f: ops.prune_by_magnitude(f.deltas[0], density=0.2),
+    "prune_by_rank": lambda f: ops.prune_by_rank(f.deltas[0], density=0.5, epsilon=0.1, seed=7),
+    "prune_to_band": lambda f: ops.prune_to_band(f.deltas[0], keep=STRIP // 2, top=STRIP // 100),
+    "rescale_to": lambda f: ops.rescale_to(f.deltas[0], f.deltas[1]),
+    "scale": lambda f: ops.scale(f.base, factor=0.5),
+    "scale_by": lambda f: ops.scale_by(f.base, f.number),
+    "stack": lambda f: ops.stack(*f.models),
+}
 
 
-def test_fuse(benchmark, strips):
-    benchmark(fuse.kernel, *strips, weights=WEIGHTS, normalize=False, scale=1.0)
+def recorded(task, calls):
+    """The same task, its kernels changed to note what they are called with."""
+    made = {}
+    for each in walk(task):
+        op = replace(each.op, kernel=noting(each.op.kernel, calls))
+        inputs = tuple(made[given.key] for given in each.inputs)
+        made[each.key] = replace(each, op=op, inputs=inputs)
+    return made[task.key]
 
 
-def test_elect(benchmark, strips):
-    benchmark(elect.kernel, *strips[1:], weights=WEIGHTS, by="sum")
+def noting(kernel, calls):
+    def call(*tensors, **numbers):
+        calls.append((kernel, [each.clone() for each in tensors], numbers))
+        return kernel(*tensors, **numbers)
+
+    return call
 
 
-def test_fuse_elected(benchmark, strips):
-    signs = strips[1].sign()
-    benchmark(
-        fuse_elected.kernel,
-        strips[0],
-        signs,
-        *strips[1:],
-        weights=WEIGHTS,
-        normalize=True,
-        scale=1.0,
-    )
+def test_every_bundled_op_is_timed():
+    assert set(OPS) == set(ops.__all__)
 
 
-def test_histogram(benchmark, strips):
-    benchmark(_high_histogram.kernel, strips[0])
+def test_copy_of_a_strip(compared):
+    """The yardstick, against itself: how far the ratios may wander."""
+    source, target = torch.rand(STRIP), torch.empty(STRIP)
+    compared(lambda: target.copy_(source), STRIP)
 
 
-def test_pruning_at_a_threshold(benchmark, strips):
-    threshold = torch.tensor([[0x3F80_0000, 5]])
-    benchmark(_prune.kernel, strips[0], threshold, torch.tensor([0]))
+@pytest.mark.parametrize("name", OPS)
+def test_kernels_of(compared, name):
+    """All that an op calls for one strip, from a call of the engine, repeated without it."""
+    calls = []
+    evaluate(recorded(OPS[name](Family()), calls))
+    assert calls
 
+    def repeat():
+        for kernel, tensors, numbers in calls:
+            kernel(*tensors, **numbers)
 
-def test_uniform_draws(benchmark):
-    benchmark(uniform_draws, 7, 0, STRIP)
-
-
-def test_ranks_of_rows(benchmark, strips):
-    benchmark(keep_probabilities, strips[0].reshape(-1, 1024), density=0.5, epsilon=0.1)
-
-
-@pytest.mark.parametrize("method", ["linear", "ties"])
-def test_a_merge_in_memory(benchmark, method):
-    random = torch.Generator().manual_seed(0)
-    base, a, b = ({"w": torch.randn(1024, 1024, generator=random)} for _ in range(3))
-    given = {"base": base, "density": 0.3} if method == "ties" else {}
-    benchmark(mergegraph.merge, {"a": a, "b": b}, method=method, weight=1, **given)
+    compared(repeat, STRIP)
