@@ -26,6 +26,22 @@ class Ties:
     places: Any
 
 
+class Desk:
+    """Arrays that a worker uses again for every strip: fresh memory costs more than computing."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Any] = {}
+
+    def array(self, name: str, size: int, dtype: str) -> Any:
+        """An array of at least one entry, its content left from before."""
+        import numpy as np
+
+        size = max(1, size)
+        if name not in self._arrays or len(self._arrays[name]) < size:
+            self._arrays[name] = np.empty(size, dtype)
+        return self._arrays[name][:size]
+
+
 @dataclass
 class Room:
     """Strips of several tensors in one array, each from a line of the cache on."""
@@ -34,16 +50,14 @@ class Room:
     at: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, specs: Sequence[tuple[str, Spec]], entries: int) -> Room:
-        """Room for so many entries of each."""
-        import numpy as np
-
+    def of(cls, specs: Sequence[tuple[str, Spec]], entries: int, desk: Desk) -> Room:
+        """Room for so many entries of each, on a desk."""
         at: dict[str, int] = {}
         end = 0
         for key, spec in specs:
             at[key] = end
             end += -(-entries * spec.itemsize // _HALVES // _ALIGNED) * _ALIGNED
-        return cls(np.empty(max(end, _ALIGNED), np.uint16), at)
+        return cls(desk.array("room", max(end, _ALIGNED), "uint16"), at)
 
     def strip(self, task: Task, entries: int) -> Any:
         """The entries of a task, as a flat tensor in this room."""
@@ -75,6 +89,7 @@ def run(
     outputs: Room,
     ties: dict[str, Ties],
     strip: tuple[int, int],
+    desk: Desk,
 ) -> Made:
     """Run a program on a strip, from its first entry to its end."""
     import numpy as np
@@ -84,7 +99,9 @@ def run(
     code = segment.code
     start, entries = strip[0], strip[1] - strip[0]
     counts = np.zeros(max(1, segment.counts), np.int64)
-    places = np.empty((max(1, segment.rows), entries if segment.rows else 1), np.int32)
+    # later programs look at these: each has its own
+    places = desk.array(f"places {segment.level}", max(1, segment.rows) * entries, "int32")
+    places = places.reshape(max(1, segment.rows), -1)
     found = np.zeros(max(1, segment.rows), np.int64)
     loop(
         np.array(code.rows, np.int32).reshape(-1, 4),
@@ -96,11 +113,11 @@ def run(
         inputs.places(segment.inputs),
         outputs.halves,
         outputs.places(segment.outputs),
-        _sides(segment, start, entries),
+        _sides(segment, start, entries, desk),
         counts,
         places,
         found,
-        np.empty((max(1, code.registers), BLOCK), np.float32),
+        desk.array("registers", max(1, code.registers) * BLOCK, "float32").reshape(-1, BLOCK),
     )
     return _made(segment, counts, places, found)
 
@@ -132,13 +149,10 @@ def _limits(bound: Bound, ties: dict[str, Ties], entries: int) -> tuple[int, int
     return max(bound.threshold - 1, 0), max(bound.threshold, 0), end
 
 
-def _sides(segment: Segment, start: int, entries: int) -> Any:
-    import numpy as np
-
+def _sides(segment: Segment, start: int, entries: int, desk: Desk) -> Any:
     sides = segment.code.sides
-    if not sides:
-        return np.zeros((1, 1), np.uint8)
-    made = np.empty((len(sides), entries), np.uint8)
-    for row, side in zip(made, sides, strict=True):
+    made = desk.array("sides", max(1, len(sides)) * entries, "uint8")
+    made = made.reshape(max(1, len(sides)), -1)
+    for row, side in zip(made, sides, strict=False):
         row[:] = side(start, entries)
     return made

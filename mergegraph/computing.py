@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
-from mergegraph.blocks import Loop, Room, Ties, run
+from mergegraph.blocks import Desk, Loop, Room, Ties, run
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.fusing import Segment, fuse
 from mergegraph.kernels import Kernels
@@ -35,6 +35,7 @@ class Strip:
     part: Pass
     start: int
     stop: int
+    desk: Desk
     values: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     marks: list[tuple[str, float]] = field(default_factory=list)
@@ -109,9 +110,10 @@ class Computer:
             *part.loads,
             *(t for p in programs for t in p.plain if t.op.cut != "fold"),
         ]
-        inputs = Room.of([(task.key, task.spec) for task in ready], entries)
+        inputs = Room.of([(task.key, task.spec) for task in ready], entries, strip.desk)
         made = [task for segment in programs for task in segment.outputs]
-        outputs = Room.of([(task.key, task.spec) for task in made], entries)
+        # what is made waits for its turn to be merged, on no desk
+        outputs = Room.of([(task.key, task.spec) for task in made], entries, Desk())
         strip.values.update((task.key, inputs.strip(task, entries)) for task in ready)
         strip.values.update((task.key, outputs.strip(task, entries)) for task in made)
         for task in part.held:
@@ -121,7 +123,8 @@ class Computer:
             strip.mark("load")
         ties: dict[str, Ties] = {}
         for segment in programs:
-            found = run(machine, segment, inputs, outputs, ties, (strip.start, strip.stop))
+            bounds = (strip.start, strip.stop)
+            found = run(machine, segment, inputs, outputs, ties, bounds, strip.desk)
             strip.results.update((task.key, [value]) for task, value in found.folds)
             strip.mark("fused")
             for task, own, places in found.own:
@@ -134,8 +137,10 @@ class Computer:
                 strip.mark(_short(task))
         for task in part.keeps:
             self.keep(strip, task)
+        strip.mark("keep")
         for key in part.writes:
             self.write(strip, key)
+        strip.mark("hand in")
 
     def held(self, strip: Strip, task: Task) -> Any:
         """A strip of a tensor in the store."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from threading import Thread
 from typing import Any
 
+from mergegraph.blocks import Desk
 from mergegraph.computing import Computer, Sink, Strip
 from mergegraph.dispatch import Dispatcher, Running, StoppedError
 from mergegraph.errors import RunError
@@ -90,8 +91,9 @@ class _Run:
         torch.set_num_threads(1)
         try:
             with self.computer.place.at_work():
+                desk = Desk()
                 while taken := self.take():
-                    self.advance(*taken)
+                    self.advance(*taken, desk)
         except StoppedError:
             return
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
@@ -103,9 +105,9 @@ class _Run:
         with self.trace.span("wait"):
             return self.dispatcher.take()
 
-    def advance(self, running: Running, number: int) -> None:
+    def advance(self, running: Running, number: int, desk: Desk) -> None:
         """Compute a strip, and conclude the pass if it was the last one."""
-        strip = Strip(running.part, *running.strips[number])
+        strip = Strip(running.part, *running.strips[number], desk)
         if running.programs is None:
             running.programs = self.computer.programs(running.part)
         self.computer.compute(

@@ -29,6 +29,7 @@ class Segment:
     `folds` have the first of their counts, `scans` the first of their rows.
     """
 
+    level: int
     code: Code = field(default_factory=Code)
     inputs: list[Task] = field(default_factory=list)
     outputs: list[Task] = field(default_factory=list)
@@ -102,7 +103,7 @@ class _Assembly:
         return after
 
     def _segment(self, level: int) -> Segment | None:
-        segment = Segment()
+        segment = Segment(level)
         targets = list(self._targets(level, segment))
         order = self._needed(targets)
         return segment if self._emit(segment, order) else None

@@ -201,7 +201,7 @@ DROP_BY_RANK = (
 )
 
 
-def drop_by_rank(
+def drop_by_rank(  # noqa: C901 - sorting and choosing in one go, for the cache
     bits: Any,
     values: Any,
     falling: Any,
