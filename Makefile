@@ -39,4 +39,4 @@ bench-keep: setup
 	$(BIN)/python -m pytest tests/bench $(BENCH) --bench-keep
 
 clean:
-	rm -rf $(VENV) merged build dist
+	rm -rf $(VENV) .venv-mergekit merged build dist

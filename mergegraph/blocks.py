@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mergegraph.fusing import Segment
 from mergegraph.instructions import Bound
-from mergegraph.spec import Spec
 from mergegraph.tasks import Task
 
 _HALVES = 2  # bytes of the units in which inputs and outputs are laid out
@@ -50,14 +49,14 @@ class Room:
     at: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, specs: Sequence[tuple[str, Spec]], entries: int, desk: Desk) -> Room:
-        """Room for so many entries of each, on a desk."""
+    def of(cls, name: str, tasks: Iterable[Task], entries: int, desk: Desk) -> Room:
+        """Room for so many entries of each task, on a desk: it is used again for the next strip."""
         at: dict[str, int] = {}
         end = 0
-        for key, spec in specs:
-            at[key] = end
-            end += -(-entries * spec.itemsize // _HALVES // _ALIGNED) * _ALIGNED
-        return cls(desk.array("room", max(end, _ALIGNED), "uint16"), at)
+        for task in tasks:
+            at[task.key] = end
+            end += -(-entries * task.spec.itemsize // _HALVES // _ALIGNED) * _ALIGNED
+        return cls(desk.array(name, max(end, _ALIGNED), "uint16"), at)
 
     def strip(self, task: Task, entries: int) -> Any:
         """The entries of a task, as a flat tensor in this room."""

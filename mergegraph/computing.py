@@ -73,7 +73,7 @@ class Computer:
     ) -> None:
         """Run all steps of the pass on a strip, by its programs if it has any."""
         strip.mark("start")
-        if programs and self.kernels.machine is not None:
+        if programs and self.kernels.machine is not None and strip.start < strip.stop:
             self.compute_fused(strip, before, programs, self.kernels.machine)
         else:
             self.compute_plainly(strip, before)
@@ -110,10 +110,9 @@ class Computer:
             *part.loads,
             *(t for p in programs for t in p.plain if t.op.cut != "fold"),
         ]
-        inputs = Room.of([(task.key, task.spec) for task in ready], entries, strip.desk)
+        inputs = Room.of("inputs", ready, entries, strip.desk)
         made = [task for segment in programs for task in segment.outputs]
-        # what is made waits for its turn to be merged, on no desk
-        outputs = Room.of([(task.key, task.spec) for task in made], entries, Desk())
+        outputs = Room.of("outputs", made, entries, strip.desk)
         strip.values.update((task.key, inputs.strip(task, entries)) for task in ready)
         strip.values.update((task.key, outputs.strip(task, entries)) for task in made)
         for task in part.held:
@@ -138,7 +137,8 @@ class Computer:
         for task in part.keeps:
             self.keep(strip, task)
         strip.mark("keep")
-        for key in part.writes:
+        for key in part.writes:  # what waits for its turn to be hashed must not lie on the desk
+            strip.values[key] = strip.values[key].clone()
             self.write(strip, key)
         strip.mark("hand in")
 
@@ -153,7 +153,7 @@ class Computer:
     def folded(self, strip: Strip, task: Task) -> list[Any]:
         """What a fold makes of a strip: of its parts, where the sum depends on how it is cut."""
         parts = [(strip.start, strip.stop)]
-        if self.place.is_host and not task.spec.dtype.startswith("int"):
+        if not task.spec.dtype.startswith("int"):
             parts = strip.part.grid.fold_strips(strip.start, strip.stop)
         return [self.place.give(self.applied(strip, task, *each)) for each in parts]
 
@@ -195,7 +195,10 @@ class Computer:
     def whole(self, task: Task) -> Any:
         """The value of a task whose inputs are in the store, all of them."""
         given = [self.kept(each) for each in task.inputs]
-        return self.called(task.op.kernel, task, given, 0)
+        value = self.called(task.op.kernel, task, given, 0).contiguous()
+        places = {each.untyped_storage().data_ptr() for each in given}
+        # the room of an input is used again: a view of it would change
+        return value.clone() if value.untyped_storage().data_ptr() in places else value
 
     def kept(self, task: Task) -> Any:
         """A value from the store, in its shape."""

@@ -41,7 +41,7 @@ def execute(
     import torch
 
     threads = torch.get_num_threads()
-    keep_freed_memory()
+    keep_freed_memory(schedule.threads)
     kernels = Kernels(schedule.ops if is_compiled else (), trace)
     with Reader() as reader:
         computer = Computer(reader, Store(), kernels, place or Host(), sinks)

@@ -8,10 +8,11 @@ makes anew what it needs of earlier ones: in the cache that costs less than to k
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mergegraph.errors import RunError
 from mergegraph.instructions import Code, Do
 from mergegraph.schedule import Pass
 from mergegraph.tasks import Task
@@ -45,24 +46,31 @@ def fuse(part: Pass, small: Small) -> tuple[Segment, ...]:
 
     `small` gives values that are known when the pass begins.
     """
-    if not any(task.op.code for task in part.steps) or not all(map(_fits(part), part.steps)):
+    if not any(task.op.code for task in part.steps):
+        return ()
+    if not all(_is_of_floats(task, part) for task in (*part.held, *part.steps)):
         return ()
     plain: set[str] = set()
-    while True:
+    while not any(_needs_telling(task, plain) for task in part.steps):
         found = _Assembly(part, small, plain).segments()
         if found is not None:
             return found
+    return ()
 
 
-def _fits(part: Pass) -> Callable[[Task], bool]:
-    """Whether the machine can have to do with a step: floats of the pass's own shape."""
+def _is_of_floats(task: Task, part: Pass) -> bool:
+    """Whether registers can hold a step: floats of the pass's own shape, rounded only by casts."""
+    if task.op.cut in ("fold", "scan"):
+        return True
+    narrow = {each.spec.dtype for each in task.inputs if not each.is_small} - {"float32"}
+    is_rounded = task.spec.dtype != "float32" and task.op.code is not None and narrow
+    return task.spec.dtype in _LOADED and task.spec.numel == part.grid.numel and not is_rounded
 
-    def fits(task: Task) -> bool:
-        if task.op.cut in ("fold", "scan"):
-            return True
-        return task.spec.dtype in _LOADED and task.spec.numel == part.grid.numel
 
-    return fits
+def _needs_telling(task: Task, plain: Collection[str]) -> bool:
+    """Whether a step cannot be done by its kernel between programs: it has to do with a scan."""
+    is_told = task.op.code is not None and task.key not in plain
+    return not is_told and any(each.is_scan for each in (task, *task.inputs))
 
 
 class _Assembly:
@@ -147,17 +155,17 @@ class _Assembly:
                 segment.code.do(_LOADED[task.spec.dtype], register, len(segment.inputs))
                 segment.inputs.append(task)
             elif task.op.cut in ("fold", "scan"):
-                self._tell(segment, task, self._room(segment, task), registers)
+                said = self._tell(segment, task, self._room(segment, task), registers)
             else:
                 said = self._tell(segment, task, registers.take(task), registers)
-                if said is NotImplemented:
-                    self.plain.add(task.key)
-                    return False
-                if said is not None:
+                if said is not None and said is not NotImplemented:
                     registers.share(task, said)
                 if task in segment.outputs:
                     number = segment.outputs.index(task)
                     segment.code.do(_STORED[task.spec.dtype], registers[task], number)
+            if not self._is_leaf(task) and said is NotImplemented:
+                self.plain.add(task.key)
+                return False
             registers.release(() if self._is_leaf(task) else task.inputs)
         return True
 
@@ -168,7 +176,10 @@ class _Assembly:
             for e in task.inputs
         ]
         assert task.op.code is not None
-        return task.op.code(segment.code, out, *operands, **task.numbers)
+        try:
+            return task.op.code(segment.code, out, *operands, **task.numbers)
+        except Exception as error:
+            raise RunError(f"{task.op.name}: {type(error).__name__}: {error}") from error
 
     def _room(self, segment: Segment, task: Task) -> int:
         """Where the counts of a fold, or the ties of a scan, start."""

@@ -37,7 +37,7 @@ class Journal:
 
     def open(self) -> None:
         """Open the journal for this run alone; raises MergeGraphError if another has it."""
-        self._file = self._path.open("a+b")
+        self._file = self._path.open("a+b", buffering=0)
         if fcntl is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ _SIZE = re.compile(
 _NO_LIMIT = 2**60
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGE = 8 * 2**20  # bytes of a block that is given back to the system at once
-_HELD = 64 * 2**20  # bytes of freed blocks that a thread may hold for what comes next
+_HELD = 128 * 2**20  # bytes of freed blocks that threads may hold for what comes next
 
 
 def parse_size(text: str | int, option: str) -> int:
@@ -58,7 +58,7 @@ def resident_memory() -> int:
         return 0
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(threads: int) -> None:
     """Have what strips leave used by the next ones, where the C library can be told so.
 
     By default glibc hands freed blocks of their size back to the system, which must then find,
@@ -69,7 +69,7 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError, TypeError):
         return
     mallopt(_M_MMAP_THRESHOLD, _LARGE)
-    mallopt(_M_TRIM_THRESHOLD, _HELD)
+    mallopt(_M_TRIM_THRESHOLD, _HELD // threads)
 
 
 def _available() -> int:

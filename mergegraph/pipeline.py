@@ -14,7 +14,7 @@ from typing import Any
 
 from mergegraph.card import Provenance, card_text, manifest_text, package_versions
 from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
-from mergegraph.errors import MergeGraphError
+from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.execute import Progress, execute
 from mergegraph.machine import free_space, parse_size
 from mergegraph.places import place_for
@@ -48,6 +48,7 @@ class Prepared:
     found: Mapping[Path, Found]
     settings: Settings
     plugins: Plugins
+    is_compiled: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -59,26 +60,15 @@ class Prepared:
             *self._note_of_kernels(),
         )
 
-    @property
-    def is_compiled(self) -> bool:
-        """Whether passes are fused and run by compiled loops, which takes seconds to prepare."""
-        return self._is_laborious and self.settings.can_compile
-
-    @property
-    def _is_laborious(self) -> bool:
-        return not self.settings.is_on_device and self.schedule.work >= _WORTH_COMPILING
-
     def _note_of_kernels(self) -> Iterator[str]:
-        ops = {used.name for used in self.schedule.ops if used.fast or used.code}
-        if not ops or not self._is_laborious:
-            return
+        is_large = self.schedule.work >= _WORTH_COMPILING and not self.settings.is_on_device
         if self.is_compiled:
             yield "passes are fused and compiled by numba; the bytes are the same"
-        elif not has_compiler():
+        elif is_large and not has_compiler():
             yield "this would take less time with numba: pip install 'mergegraph[fast]'"
-        else:
+        elif is_large and self.schedule.budget < BUDGET_OF_COMPILER:
             least = BUDGET_OF_COMPILER // 2**20
-            yield f"passes are compiled by numba from --memory {least}MiB on, here they are not"
+            yield f"passes are fused and compiled from --memory {least}MiB on, here they are not"
 
 
 @dataclass(frozen=True)
@@ -138,15 +128,18 @@ def prepare(
         for output in plan.outputs
         if found[output.directory].is_done or output.name in found[output.directory].finished
     }
+    budget = settings.budget
+    reserved = settings.reserved(plan, budget)
     schedule = make_schedule(
         plan,
-        budget=settings.budget - settings.reserved(plan),
+        budget=budget - reserved,
         threads=settings.workers,
         together=TOGETHER_ON_DEVICE if settings.is_on_device else TOGETHER_ON_CPU,
         done=done,
     )
     _check_space(layouts, found)
-    return Prepared(plan, schedule, layouts, found, settings, plugins)
+    is_compiled = reserved > 0 and schedule.work >= _WORTH_COMPILING
+    return Prepared(plan, schedule, layouts, found, settings, plugins, is_compiled)
 
 
 def run(
@@ -178,13 +171,22 @@ def run(
 def traced(path: Paths | None) -> Iterator[Trace]:
     """A trace for what happens in the block, written to a file after it; raises RunError."""
     trace = Trace(is_wanted=path is not None)
-    if path is not None and not os.access(Path(path).parent, os.W_OK):
-        raise MergeGraphError(f"--trace {path}: cannot be written in {Path(path).parent}")
+    if path is not None and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
+        raise MergeGraphError(
+            f"--trace {path}: cannot be written; name a file in a folder there is"
+        )
     try:
         yield trace
     finally:
         if path is not None:
-            trace.write(Path(path))
+            _write_trace(trace, Path(path))
+
+
+def _write_trace(trace: Trace, path: Path) -> None:
+    try:
+        trace.write(path)
+    except OSError as error:
+        raise RunError(f"--trace {path}: cannot be written: {error.strerror}") from error
 
 
 def plan(

@@ -104,7 +104,13 @@ class Result:
     def finish(self, name: str, digest: str) -> None:
         """Note that a tensor is whole, as soon as its last byte is written."""
         self.digests[name] = digest
-        self._writer.then(lambda: self._journal.note(name, digest))
+        self._writer.then(lambda: self._note(name, digest))
+
+    def _note(self, name: str, digest: str) -> None:
+        try:
+            self._journal.note(name, digest)
+        except OSError as error:
+            raise cannot_write(self.partial / JOURNAL, error) from error
 
     def seal(self, texts: Mapping[str, str]) -> None:
         """Add the files that go with the weights and give the directory its name."""

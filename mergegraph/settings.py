@@ -1,4 +1,4 @@
-"""Settings: how a plan is to be run, and what that takes of the machine."""
+"""Settings: how a plan is to be run."""
 
 from __future__ import annotations
 
@@ -51,15 +51,11 @@ class Settings:
         """Whether strips are computed on an accelerator: only if asked for, as bytes may differ."""
         return self.device == "cuda"
 
-    @property
-    def can_compile(self) -> bool:
-        """Whether there is a compiler, memory for it, and use."""
-        return has_compiler() and self.budget >= BUDGET_OF_COMPILER and not self.is_on_device
-
-    def reserved(self, plan: Plan) -> int:
-        """Memory that is not for the schedule: the compiler's, if it is likely to be called."""
-        entries = sum(each.task.spec.numel for each in plan.outputs)
-        return _COMPILER_NBYTES if entries >= _LARGE and self.can_compile else 0
+    def reserved(self, plan: Plan, budget: int) -> int:
+        """Memory that is not for the schedule but for the compiler, if that may be called."""
+        is_large = sum(each.task.spec.numel for each in plan.outputs) >= _LARGE
+        is_wanted = is_large and budget >= BUDGET_OF_COMPILER and not self.is_on_device
+        return _COMPILER_NBYTES if is_wanted and has_compiler() else 0
 
 
 def has_compiler() -> bool:

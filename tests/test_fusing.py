@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from hashlib import sha256
+
 import pytest
 import torch
 from mergegraph_methods import breadcrumbs, dare, della, linear, model_stock, slerp, ties
 from mergegraph_methods import task_arithmetic as arithmetic
 
-from mergegraph import loops, strips
+from mergegraph import loops, op, ops, strips
 from mergegraph.execute import execute
 from mergegraph.findings import Check
+from mergegraph.instructions import Do
 from mergegraph.memory import TensorSink
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
@@ -74,6 +78,113 @@ def test_fused_passes_give_the_bytes_of_plain_ones(
     merged = method_task(merge_task, method, tensors, values)
     task = cast(merged, str(dtype).removeprefix("torch."))
     assert torch.equal(bytes_of(task, is_compiled=True), bytes_of(task, is_compiled=False))
+
+
+class Digested(TensorSink):
+    """A sink that holds the digest of an output against its bytes."""
+
+    def finish(self, digest):
+        bits = self.tensor.reshape(-1).view(torch.uint8).numpy()
+        assert sha256(bits.tobytes()).hexdigest() == digest
+
+
+def run_both_ways(outputs, *, checks=()):
+    """The bytes of outputs by fused passes and by plain ones, their digests looked at."""
+    found = []
+    for is_compiled in (True, False):
+        plan = plan_of([Output("out", f"t{i}", task) for i, task in enumerate(outputs)], checks)
+        schedule = make_schedule(plan, budget=2**30, threads=3)
+        sinks = [Digested(each.task.spec) for each in schedule.outputs]
+        execute(schedule, sinks, is_compiled=is_compiled)
+        found.append([each.tensor.reshape(-1).view(torch.uint8) for each in sinks])
+    return found
+
+
+def same(outputs):
+    fused, plain = run_both_ways(outputs)
+    return all(torch.equal(*pair) for pair in zip(fused, plain, strict=True))
+
+
+@pytest.fixture
+def small_strips(monkeypatch):
+    monkeypatch.setattr(strips, "STRIP", 512)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_copies_beside_merges_have_the_digests_of_their_bytes(machine, small_strips, dtype):
+    a, b = (model((90, 333), seed, dtype) for seed in range(2))
+    merged = ops.delta(cast(a, "float32"), cast(b, "float32"))
+    stored = cast(merged, str(dtype).removeprefix("torch."))
+    assert same([a, stored, b])
+
+
+def test_plain_steps_that_are_written_have_the_digests_of_their_bytes(machine, small_strips):
+    a, b = (model((90, 333), seed, torch.float32) for seed in range(2))
+    elected = ops.elect(a, b, weights=(1.0, -0.5))
+    assert same([ops.fuse_elected(a, elected, a, b, weights=(1.0, -0.5)), a])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_other_dtypes_go_the_plain_way(machine, small_strips, dtype):
+    a, b = (cast(model((40, 333), seed, dtype), "float32") for seed in range(2))
+    pruned = ops.prune_by_magnitude(ops.delta(a, b), density=0.3)
+    assert same([cast(pruned, str(dtype).removeprefix("torch.")), a])
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (), (1,)])
+@pytest.mark.parametrize(("method", "values"), [CASES[3], CASES[7], CASES[10]])
+def test_empty_and_single_tensors_pass(machine, merge_task, shape, method, values):
+    tensors = [model(shape, seed, torch.bfloat16) for seed in range(3)]
+    assert same([cast(method_task(merge_task, method, tensors, values), "bfloat16")])
+
+
+@pytest.mark.parametrize("special", [math.inf, -math.inf, 0.0, -0.0, 3e38])
+def test_special_numbers_pass(machine, small_strips, special):
+    tensors = []
+    for seed in range(3):
+        spoilt = torch.randn(50, 60, generator=torch.Generator().manual_seed(seed))
+        spoilt[seed::7] = special
+        tensors.append(
+            load(entry=MemoryEntry(spoilt, Spec((50, 60), "float32"), f"{special}{seed}"))
+        )
+    base, *models = tensors
+    deltas = [ops.prune_to_band(ops.delta(each, base), keep=900, top=30) for each in models]
+    signs = ops.elect(*deltas, weights=(0.5, 0.25))
+    fused, plain = run_both_ways([ops.fuse_elected(base, signs, *deltas, weights=(0.5, 0.25))])
+    numbers = [each[0].view(torch.float32).nan_to_num(7) for each in (fused, plain)]
+    assert torch.equal(*numbers)
+
+
+def test_ops_on_narrow_floats_are_rounded_as_their_kernels_round(machine, small_strips):
+    narrow = ops.scale(model((30, 70), 1, torch.bfloat16), factor=0.3)
+    assert same([narrow, ops.delta(narrow, model((30, 70), 2, torch.bfloat16))])
+
+
+def halved(code, out, tensor, *, by):
+    return NotImplemented if by == 2 else code.do(Do.COUNT_NONFINITE, out, tensor)
+
+
+@op(cut="fold", infer=lambda _tensor, *, by: Spec((1,), "int64"), code=halved)
+def counted(tensor, *, by):
+    return torch.tensor([tensor.numel() // by])
+
+
+@op(cut="scan", infer=lambda _tensor: Spec((1,), "int64"))
+def entries_before(tensor):
+    return torch.tensor([tensor.numel()])
+
+
+@op(cut="pointwise", infer=lambda tensor, _before: tensor)
+def plus_before(tensor, before):
+    return tensor + before.item()
+
+
+def test_ops_of_plugins_that_cannot_be_told_are_done_by_their_kernels(machine, small_strips):
+    a, b = (model((30, 70), seed, torch.float32) for seed in range(2))
+    merged = ops.delta(a, b)
+    assert same(
+        [ops.scale_by(merged, counted(merged, by=2)), plus_before(b, entries_before(merged))]
+    )
 
 
 def method_task(merge_task, method, tensors, values):

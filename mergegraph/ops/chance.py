@@ -28,7 +28,7 @@ def chosen(probability: Any, *, seed: int, start: int, count: int) -> Any:
         limit = probability * _FIRST
         below = digits <= min(_FIRST, ceil(limit)) - 1 if limit > 0 else np.zeros(count, np.bool_)
         unsettled = digits == int(limit) if 0 < limit < _FIRST and limit % 1 else ()
-        rest = [limit % 1] * len(unsettled)
+        rest = np.broadcast_to(limit % 1, count)
     else:
         limits = probability * np.float32(_FIRST)
         digits = digits.astype(np.float32)

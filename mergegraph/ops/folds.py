@@ -62,7 +62,7 @@ def count_different(first: Any, *others: Any) -> Any:
     """At how many positions any of the others differs from the first, `[1]` in int64."""
     import torch
 
-    different = torch.zeros(first.shape, dtype=torch.bool)
+    different = torch.zeros_like(first, dtype=torch.bool)
     for other in others:
         different |= other != first
     return different.count_nonzero().reshape(1)

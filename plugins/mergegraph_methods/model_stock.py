@@ -34,7 +34,8 @@ def _row_dots(base: Any, *models: Any) -> Any:
     """The Gram matrix of the task vectors of each row, `[rows, N, N]`, two of them in hand."""
     import torch
 
-    dots = torch.empty(len(base), len(models), len(models), dtype=torch.float64)
+    shape = (len(base), len(models), len(models))
+    dots = torch.empty(shape, dtype=torch.float64, device=base.device)
     for i, first in enumerate(models):
         across = (first - base).double()[:, None, :]
         for j, second in enumerate(models[: i + 1]):
