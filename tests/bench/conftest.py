@@ -53,7 +53,7 @@ def compared(benchmark, request) -> Callable[[Callable[[], Any], int], None]:
         if not benchmark.enabled:
             benchmark(function)
             return
-        keep_freed_memory()  # as a merge does; else page faults come or not by chance
+        keep_freed_memory(1)  # as a merge does; else page faults come or not by chance
         benchmark(function)
         name = request.node.name
         ratio = benchmark.stats.stats.min / _copying(numel)
