@@ -58,7 +58,9 @@ def run(
     out: Out = None,
     memory: Memory = None,
     threads: Threads = None,
-    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Where to compute: auto (the CPU), cpu or cuda.")
+    ] = "auto",
     seed: Seed = None,
     shard_size: ShardSize = "5GB",
     settings: Set = None,
