@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from mergegraph.bits import INFINITY, LOW_BITS, MAGNITUDE
 from mergegraph.instructions import Do
 
 BLOCK = 512  # entries of a register: a dozen of them stay in the nearest cache
-_MAGNITUDE = 0x7FFF_FFFF  # the bits of a float32 but for its sign
-_INFINITY = 0x7F80_0000
 _NONE = 0x7FC0_0000  # a NaN
-_LOW_BITS = 16
-_BUCKET = np.uint32(1 << _LOW_BITS)
+_BUCKET = np.uint32(1 << LOW_BITS)
 _DIGITS = np.float32(1 << 16)  # values of the first digit of a draw
 _FEW = 32  # entries that are looked at together first: most hold nothing of what is looked for
 
@@ -95,7 +93,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - one branch for each instruction
                 to, of = bits[a], bits[b]
                 for i in range(n):
                     half = np.int32(0x7FFF) + ((of[i] >> 16) & np.int32(1))
-                    is_none = (of[i] & _MAGNITUDE) > _INFINITY
+                    is_none = (of[i] & MAGNITUDE) > INFINITY
                     rounded = ((of[i] + half) >> 16) << 16
                     to[i] = _NONE if is_none else rounded
             elif do == _SUBTRACT:
@@ -147,10 +145,10 @@ def run(  # noqa: C901, PLR0912, PLR0915 - one branch for each instruction
                 early, late, end = bounds[c, 0], bounds[c, 1], bounds[c, 2] - start
                 turn = min(n, max(0, end))
                 for i in range(turn):
-                    to[i] = of[i] if (of[i] & _MAGNITUDE) > np.int32(early) else 0
+                    to[i] = of[i] if (of[i] & MAGNITUDE) > np.int32(early) else 0
                 to, of = to[turn:], of[turn:]
                 for i in range(n - turn):
-                    to[i] = of[i] if (of[i] & _MAGNITUDE) > np.int32(late) else 0
+                    to[i] = of[i] if (of[i] & MAGNITUDE) > np.int32(late) else 0
             elif do == _EXCEPT:
                 to, of, less = bits[a], bits[b], bits[c]
                 for i in range(n):
@@ -162,17 +160,17 @@ def run(  # noqa: C901, PLR0912, PLR0915 - one branch for each instruction
             elif do == _COUNT_HIGH:
                 of, histogram = bits[b], counts[a:]
                 for i in range(n):
-                    histogram[(of[i] & _MAGNITUDE) >> _LOW_BITS] += 1
+                    histogram[(of[i] & MAGNITUDE) >> LOW_BITS] += 1
             elif do == _COUNT_LOW:
                 of, histogram, lowest = bits[b], counts[a:], np.int32(wholes[c])
                 for first in range(0, n, _FEW):
                     few = of[first : min(first + _FEW, n)]
                     hits: Any = 0
                     for i in range(len(few)):
-                        hits += np.uint32((few[i] & _MAGNITUDE) - lowest) < _BUCKET
+                        hits += np.uint32((few[i] & MAGNITUDE) - lowest) < _BUCKET
                     if hits:
                         for i in range(len(few)):
-                            above = np.uint32((few[i] & _MAGNITUDE) - lowest)
+                            above = np.uint32((few[i] & MAGNITUDE) - lowest)
                             if above < _BUCKET:
                                 histogram[above] += 1
             elif do == _COUNT_TIES:
@@ -181,17 +179,17 @@ def run(  # noqa: C901, PLR0912, PLR0915 - one branch for each instruction
                     few = of[first : min(first + _FEW, n)]
                     hits = 0
                     for i in range(len(few)):
-                        hits += (few[i] & _MAGNITUDE) == value
+                        hits += (few[i] & MAGNITUDE) == value
                     if hits:
                         for i in range(len(few)):
-                            if (few[i] & _MAGNITUDE) == value:
+                            if (few[i] & MAGNITUDE) == value:
                                 row[found] = start + first + i
                                 found += 1
                 ties[a] = found
             elif do == _COUNT_NONFINITE:
                 of, found = bits[b], 0
                 for i in range(n):
-                    found += (of[i] & _INFINITY) == _INFINITY
+                    found += (of[i] & INFINITY) == INFINITY
                 counts[a] += found
 
 
@@ -230,7 +228,7 @@ def drop_by_rank(  # noqa: C901 - sorting and choosing in one go, for the cache
         row_values, row_digits = values[start : start + entries], digits[start : start + entries]
         first[:], second[:], third[:] = 0, 0, 0
         for i in range(entries):
-            key = np.uint32(_MAGNITUDE - (row[i] & _MAGNITUDE))
+            key = np.uint32(MAGNITUDE - (row[i] & MAGNITUDE))
             keys[0, i] = key
             first[key & 2047] += 1
             second[(key >> 11) & 2047] += 1

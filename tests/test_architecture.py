@@ -38,7 +38,7 @@ FLOORS = """
     hookspecs model patterns portions recipe
     checkpoint drafts findings fingerprint methods ops reading store writing
     header journal loops machine tasks trace
-    config errors instructions names sidefiles spec strips
+    bits config errors instructions names sidefiles spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 DOOR = {"errors", "hookspecs", "methods", "spec", "tasks"}  # what `import mergegraph` imports

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-_MAGNITUDE = 0x7FFF_FFFF  # the bits of a float32 but for its sign
-_LOW_BITS = 16
+from mergegraph.bits import LOW_BITS, MAGNITUDE, magnitudes
 
 
 def low_histogram(delta: Any, bucket: Any) -> Any:
     """`_low_histogram` there."""
     import torch
 
-    magnitudes = _magnitudes(delta)
+    ranked = magnitudes(delta)
     rows = []
     for chosen_bucket in bucket[:, 0].tolist():
-        above = magnitudes - ((chosen_bucket << _LOW_BITS) & _MAGNITUDE)
-        low = above[(above >= 0) & (above < 1 << _LOW_BITS)]
-        rows.append(low.bincount(minlength=1 << _LOW_BITS))
+        above = ranked - ((chosen_bucket << LOW_BITS) & MAGNITUDE)
+        low = above[(above >= 0) & (above < 1 << LOW_BITS)]
+        rows.append(low.bincount(minlength=1 << LOW_BITS))
     return torch.stack(rows)
 
 
@@ -25,8 +24,8 @@ def count_ties(delta: Any, thresholds: Any) -> Any:
     """`_count_ties` there."""
     import torch
 
-    magnitudes = _magnitudes(delta)
-    counts = [(magnitudes == threshold).sum() for threshold in thresholds[:, 0].tolist()]
+    ranked = magnitudes(delta)
+    counts = [(ranked == threshold).sum() for threshold in thresholds[:, 0].tolist()]
     return torch.stack(counts) * (thresholds[:, 1] > 0)
 
 
@@ -45,7 +44,7 @@ def fall_by_rank(delta: Any, falling: Any) -> Any:
     """For each entry of `[rows, entries]` the number of `falling` that its rank has."""
     import torch
 
-    order = _magnitudes(delta).sort(dim=1, descending=True, stable=True).indices
+    order = magnitudes(delta).sort(dim=1, descending=True, stable=True).indices
     return torch.empty_like(delta).scatter_(
         1, order, falling.to(delta.device).expand_as(delta).contiguous()
     )
@@ -53,12 +52,6 @@ def fall_by_rank(delta: Any, falling: Any) -> Any:
 
 def _head(delta: Any, threshold: int, quota: int) -> Any:
     """Which entries are above a threshold, or among the first ones equal to it."""
-    magnitudes = _magnitudes(delta)
-    ties = magnitudes == threshold
-    return (magnitudes > threshold) | (ties & (ties.cumsum(0) <= quota))
-
-
-def _magnitudes(delta: Any) -> Any:
-    import torch
-
-    return delta.float().view(torch.int32) & _MAGNITUDE
+    ranked = magnitudes(delta)
+    ties = ranked == threshold
+    return (ranked > threshold) | (ties & (ties.cumsum(0) <= quota))

@@ -12,16 +12,15 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
+from mergegraph.bits import INFINITY, LOW_BITS, MAGNITUDE, magnitudes
 from mergegraph.instructions import Code, Do
 from mergegraph.ops import device
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
-_LOW_BITS = 16
-_ABOVE_ALL = 0x7FFF_FFFF  # no magnitude is greater: nothing is kept
+_ABOVE_ALL = MAGNITUDE  # no magnitude is greater: nothing is kept
 _BELOW_ALL = -1  # every magnitude is greater: all is kept
 _BLOCK = 8 * 1024  # entries looked at together when one is to be found
-_INFINITY = 0x7F80_0000  # the bits of infinity; those of NaN are greater
 
 
 def kept_count(density: float, numel: int) -> int:
@@ -77,8 +76,8 @@ def _code_high_histogram(code: Code, out: int, delta: int) -> None:
 
 def _code_low_histogram(code: Code, out: int, delta: int, bucket: Any) -> None:
     for row, chosen in enumerate(bucket[:, 0].tolist()):
-        lowest = code.whole((chosen << _LOW_BITS) & _ABOVE_ALL)
-        code.do(Do.COUNT_LOW, out + (row << _LOW_BITS), delta, lowest)
+        lowest = code.whole((chosen << LOW_BITS) & MAGNITUDE)
+        code.do(Do.COUNT_LOW, out + (row << LOW_BITS), delta, lowest)
 
 
 @op(
@@ -116,10 +115,10 @@ def _count_ties(delta: Any, thresholds: Any) -> Any:
     import numpy as np
     import torch
 
-    magnitudes = _magnitudes(delta).numpy()
+    found = magnitudes(delta).numpy()
     return torch.tensor(
         [
-            np.count_nonzero(magnitudes == threshold) if quota else 0
+            np.count_nonzero(found == threshold) if quota else 0
             for threshold, quota in thresholds.tolist()
         ]
     )
@@ -128,12 +127,12 @@ def _count_ties(delta: Any, thresholds: Any) -> Any:
 @op(
     cut="fold",
     copies=2,
-    infer=lambda _delta: Spec((1 << (31 - _LOW_BITS),), "int64"),
+    infer=lambda _delta: Spec((1 << (31 - LOW_BITS),), "int64"),
     code=_code_high_histogram,
 )
 def _high_histogram(delta: Any) -> Any:
-    high = _magnitudes(delta).bitwise_right_shift_(_LOW_BITS)
-    return high.bincount(minlength=1 << (31 - _LOW_BITS))
+    high = magnitudes(delta).bitwise_right_shift_(LOW_BITS)
+    return high.bincount(minlength=1 << (31 - LOW_BITS))
 
 
 @op(infer=lambda _histogram, *, counts: Spec((len(counts), 2), "int64"))
@@ -148,7 +147,7 @@ def _pick_bucket(histogram: Any, *, counts: tuple[int, ...]) -> Any:
 @op(
     cut="fold",
     copies=6,
-    infer=lambda _delta, bucket: Spec((bucket.shape[0], 1 << _LOW_BITS), "int64"),
+    infer=lambda _delta, bucket: Spec((bucket.shape[0], 1 << LOW_BITS), "int64"),
     code=_code_low_histogram,
     device=device.low_histogram,
 )
@@ -156,13 +155,13 @@ def _low_histogram(delta: Any, bucket: Any) -> Any:
     import numpy as np
     import torch
 
-    magnitudes = _magnitudes(delta).numpy()
-    histogram = torch.empty(len(bucket), 1 << _LOW_BITS, dtype=torch.int64)
+    found = magnitudes(delta).numpy()
+    histogram = torch.empty(len(bucket), 1 << LOW_BITS, dtype=torch.int64)
     for row, chosen in zip(histogram, bucket[:, 0].tolist(), strict=True):
         # unsigned, what is below the bucket is far above it: one comparison finds its entries
-        above = (magnitudes - np.int32((chosen << _LOW_BITS) & _ABOVE_ALL)).view(np.uint32)
-        low = above[above < 1 << _LOW_BITS].view(np.int32)
-        row.copy_(torch.from_numpy(low).bincount(minlength=1 << _LOW_BITS))
+        above = (found - np.int32((chosen << LOW_BITS) & MAGNITUDE)).view(np.uint32)
+        low = above[above < 1 << LOW_BITS].view(np.int32)
+        row.copy_(torch.from_numpy(low).bincount(minlength=1 << LOW_BITS))
     return histogram
 
 
@@ -177,30 +176,23 @@ def _pick_threshold(histogram: Any, bucket: Any) -> Any:
             picked.append([high, 0])
             continue
         digit, quota = _last_bucket(low, wanted, int(low.sum()) + 1)
-        picked.append([(high << _LOW_BITS) | digit, quota])
+        picked.append([(high << LOW_BITS) | digit, quota])
     return torch.tensor(picked)
-
-
-def _magnitudes(delta: Any) -> Any:
-    """The bits of |x|: int32 numbers in the order of the magnitudes, NaN above all."""
-    import torch
-
-    return delta.float().view(torch.int32) & _ABOVE_ALL
 
 
 def _head(delta: Any, threshold: int, quota: int) -> Any:
     """The entries above a threshold and the first ones equal to it; zeros in place of the rest."""
     import torch
 
-    magnitudes: Any = None
-    if quota > 0 or threshold >= _INFINITY:
-        magnitudes = _magnitudes(delta).numpy()
-    end = _end_of(magnitudes == threshold, quota) if quota > 0 else 0
-    if threshold >= _INFINITY:
-        before = magnitudes > threshold
-        before[:end] = magnitudes[:end] >= threshold
+    found: Any = None
+    if quota > 0 or threshold >= INFINITY:
+        found = magnitudes(delta).numpy()
+    end = _end_of(found == threshold, quota) if quota > 0 else 0
+    if threshold >= INFINITY:
+        before = found > threshold
+        before[:end] = found[:end] >= threshold
         return delta.where(torch.from_numpy(before), 0.0)
-    del magnitudes
+    del found
     # zeroing |x| ≤ λ takes a twentieth of the time that masks take
     if end == len(delta):
         return torch.hardshrink(delta, lambd=_number(threshold - 1))

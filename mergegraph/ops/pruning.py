@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mergegraph.bits import MAGNITUDE, magnitudes
 from mergegraph.instructions import Code, Do
 from mergegraph.ops import device
 from mergegraph.ops.arithmetic import scale_by
@@ -13,7 +14,6 @@ from mergegraph.ops.folds import absolute_sums
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
-_MAGNITUDE = 0x7FFF_FFFF  # the bits of a float32 but for its sign
 _INDEX_BITS = 32
 
 
@@ -146,8 +146,7 @@ def fall_by_rank(delta: Any, falling: Any) -> Any:
     import torch
 
     # falling magnitude above the index in one number: an unstable sort of integers will do
-    bits = delta.view(torch.int32).numpy() & _MAGNITUDE
-    keys = (_MAGNITUDE - bits).astype(np.int64)
+    keys = (MAGNITUDE - magnitudes(delta).numpy()).astype(np.int64)
     keys <<= _INDEX_BITS
     keys |= np.arange(delta.shape[1])
     keys.sort(axis=1)
