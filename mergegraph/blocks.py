@@ -103,9 +103,7 @@ def run(
     places = places.reshape(max(1, segment.rows), -1)
     found = np.zeros(max(1, segment.rows), np.int64)
     loop(
-        np.array(code.rows, np.int32).reshape(-1, 4),
-        np.array(code.numbers or [0], np.float32),
-        np.array(code.wholes or [0], np.int64),
+        *code.arrays,
         np.array([_limits(each, ties, entries) for each in code.bounds] or [(0, 0, 0)], np.int64),
         entries,
         inputs.halves,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
-from mergegraph.blocks import Desk, Loop, Room, Ties, run
+from mergegraph.blocks import Desk, Room, Ties, run
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.fusing import Segment, fuse
 from mergegraph.kernels import Kernels
@@ -62,19 +62,17 @@ class Computer:
     place: Place
     sinks: Sequence[Sink]
 
-    def programs(self, part: Pass) -> tuple[Segment, ...] | None:
-        """The programs of a pass; None as long as there is nothing to run them."""
+    def programs(self, part: Pass) -> tuple[Segment, ...]:
+        """The programs of a pass; none where there is nothing to run them."""
         if self.kernels.machine is None or not self.place.is_host:
-            return None
+            return ()
         return fuse(part, lambda task: self.store[task.key])
 
-    def compute(
-        self, strip: Strip, before: Before, programs: tuple[Segment, ...] | None = None
-    ) -> None:
+    def compute(self, strip: Strip, before: Before, programs: tuple[Segment, ...]) -> None:
         """Run all steps of the pass on a strip, by its programs if it has any."""
         strip.mark("start")
-        if programs and self.kernels.machine is not None and strip.start < strip.stop:
-            self.compute_fused(strip, before, programs, self.kernels.machine)
+        if programs and strip.start < strip.stop:
+            self.compute_fused(strip, before, programs)
         else:
             self.compute_plainly(strip, before)
 
@@ -100,10 +98,9 @@ class Computer:
         else:
             strip.values[task.key] = self.made(strip, task, before)
 
-    def compute_fused(
-        self, strip: Strip, before: Before, programs: tuple[Segment, ...], machine: Loop
-    ) -> None:
+    def compute_fused(self, strip: Strip, before: Before, programs: tuple[Segment, ...]) -> None:
         """The programs one after the other, and between them what plain kernels do."""
+        assert self.kernels.machine is not None
         part, entries = strip.part, strip.stop - strip.start
         ready = [
             *part.held,
@@ -123,7 +120,7 @@ class Computer:
         ties: dict[str, Ties] = {}
         for segment in programs:
             bounds = (strip.start, strip.stop)
-            found = run(machine, segment, inputs, outputs, ties, bounds, strip.desk)
+            found = run(self.kernels.machine, segment, inputs, outputs, ties, bounds, strip.desk)
             strip.results.update((task.key, [value]) for task, value in found.folds)
             strip.mark("fused")
             for task, own, places in found.own:

@@ -60,17 +60,22 @@ def fuse(part: Pass, small: Small) -> tuple[Segment, ...]:
 
 def _is_of_floats(task: Task, part: Pass) -> bool:
     """Whether registers can hold a step: floats of the pass's own shape, rounded only by casts."""
-    if task.op.cut in ("fold", "scan"):
+    if task.op.gathers:
         return True
     narrow = {each.spec.dtype for each in task.inputs if not each.is_small} - {"float32"}
     is_rounded = task.spec.dtype != "float32" and task.op.code is not None and narrow
     return task.spec.dtype in _LOADED and task.spec.numel == part.grid.numel and not is_rounded
 
 
+def _is_told(task: Task, plain: Collection[str]) -> bool:
+    """Whether an op says what it does, and has not turned out to be one of the plain ones."""
+    return task.op.code is not None and task.key not in plain
+
+
 def _needs_telling(task: Task, plain: Collection[str]) -> bool:
     """Whether a step cannot be done by its kernel between programs: it has to do with a scan."""
-    is_told = task.op.code is not None and task.key not in plain
-    return not is_told and any(each.is_scan for each in (task, *task.inputs))
+    has_scan = any(each.is_scan for each in (task, *task.inputs))
+    return has_scan and not _is_told(task, plain)
 
 
 class _Assembly:
@@ -81,7 +86,11 @@ class _Assembly:
         self.small = small
         self.plain = plain
         self.given = {task.key for task in (*part.held, *part.loads)}
-        self.levels = self._levels()
+        # the number of the program after which each value is known
+        self.levels = {task.key: 0 for task in part.held}
+        for task in part.steps:
+            waits = task.is_scan or not (self._is_told(task) or task.op.cut in ("load", "fold"))
+            self.levels[task.key] = self._begins(task) + waits
 
     def segments(self) -> tuple[Segment, ...] | None:
         """All of them; None if an op turned out not to be told, which is noted in `plain`."""
@@ -94,21 +103,15 @@ class _Assembly:
         return tuple(made)
 
     def _is_told(self, task: Task) -> bool:
-        return task.op.code is not None and task.key not in self.plain
+        return _is_told(task, self.plain)
+
+    def _begins(self, task: Task) -> int:
+        """The number of the first program that finds all that a step is made of."""
+        return max((self.levels[each.key] for each in task.inputs if not each.is_small), default=0)
 
     def _is_leaf(self, task: Task) -> bool:
         """Whether a program finds the entries of a task ready."""
         return task.key in self.given or not (self._is_told(task) or task.op.cut == "fold")
-
-    def _levels(self) -> dict[str, int]:
-        """The number of the program after which each step is known."""
-        after: dict[str, int] = {task.key: 0 for task in self.part.held}
-        for task in self.part.steps:
-            inputs = [after[each.key] for each in task.inputs if not each.is_small]
-            level = max(inputs, default=0)
-            waits = task.is_scan or not (self._is_told(task) or task.op.cut in ("load", "fold"))
-            after[task.key] = level + waits
-        return after
 
     def _segment(self, level: int) -> Segment | None:
         segment = Segment(level)
@@ -121,14 +124,13 @@ class _Assembly:
         wanted = {*self.part.writes, *(task.key for task in self.part.keeps)}
         steps = [task for task in self.part.steps if task.key not in self.given]
         for task in steps:
-            begins = max((self.levels[e.key] for e in task.inputs if not e.is_small), default=0)
             if not self._is_told(task):
                 wanted.update(each.key for each in task.inputs)
-                segment.plain += [task] if begins == level else []
-            elif task.op.cut in ("fold", "scan") and begins == level:
+                segment.plain += [task] if self._begins(task) == level else []
+            elif task.op.gathers and self._begins(task) == level:
                 yield task
         for task in steps:
-            is_strip = self._is_told(task) and task.op.cut not in ("fold", "scan")
+            is_strip = self._is_told(task) and not task.op.gathers
             if is_strip and task.key in wanted and self.levels[task.key] == level:
                 segment.outputs.append(task)
                 yield task
@@ -154,19 +156,18 @@ class _Assembly:
                 register = registers.take(task)
                 segment.code.do(_LOADED[task.spec.dtype], register, len(segment.inputs))
                 segment.inputs.append(task)
-            elif task.op.cut in ("fold", "scan"):
-                said = self._tell(segment, task, self._room(segment, task), registers)
-            else:
-                said = self._tell(segment, task, registers.take(task), registers)
-                if said is not None and said is not NotImplemented:
-                    registers.share(task, said)
-                if task in segment.outputs:
-                    number = segment.outputs.index(task)
-                    segment.code.do(_STORED[task.spec.dtype], registers[task], number)
-            if not self._is_leaf(task) and said is NotImplemented:
+                continue
+            out = self._room(segment, task) if task.op.gathers else registers.take(task)
+            said = self._tell(segment, task, out, registers)
+            if said is NotImplemented:
                 self.plain.add(task.key)
                 return False
-            registers.release(() if self._is_leaf(task) else task.inputs)
+            if said is not None and not task.op.gathers:  # a register that has the value
+                registers.share(task, said)
+            if task in segment.outputs:
+                number = segment.outputs.index(task)
+                segment.code.do(_STORED[task.spec.dtype], registers[task], number)
+            registers.release(task.inputs)
         return True
 
     def _tell(self, segment: Segment, task: Task, out: int, registers: _Registers) -> Any:

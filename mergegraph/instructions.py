@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum, auto
+from functools import cached_property
 from typing import Any
 
 
@@ -68,6 +69,17 @@ class Code:
         self.sides: list[Side] = []
         self.registers = 0
         self._free: list[int] = []
+
+    @cached_property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """Rows, numbers and wholes of a program that is made, as its loop wants them."""
+        import numpy as np
+
+        return (
+            np.array(self.rows, np.int32).reshape(-1, 4),
+            np.array(self.numbers or [0], np.float32),
+            np.array(self.wholes or [0], np.int64),
+        )
 
     def do(self, what: Do, a: int, b: int = 0, c: int = 0) -> None:
         """Add an instruction; its result must not stand where an operand does."""

@@ -72,6 +72,11 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name} ({self.cut})>"
 
+    @property
+    def gathers(self) -> bool:
+        """Whether the results of strips are merged, not put side by side."""
+        return self.cut in ("fold", "scan")
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Task:
@@ -218,7 +223,7 @@ def _misfit(given: Collection[str], keywords: Collection[str]) -> str:
 def _check_positions(made: Op, inputs: Sequence[Task], spec: Spec) -> None:
     """Whether strips of the inputs belong together; `inputs` are those that are not small."""
     shapes = {task.spec.shape for task in inputs if task.op.cut != "scan"}
-    if made.cut in ("scan", "fold"):
+    if made.gathers:
         if any(task.is_scan for task in inputs):
             raise TypeError(f"{made.name} cannot be handed a scan: it is no strip of anything")
     else:

@@ -238,7 +238,7 @@ def _apply_in_strips(task: Task, inputs: list[torch.Tensor], step: int) -> torch
     if task.op.cut == "rowwise":
         step = max(1, step // max(1, big.row)) * max(1, big.row)
     pieces = []
-    end = big.numel if task.op.cut in ("fold", "scan") else task.spec.numel
+    end = big.numel if task.op.gathers else task.spec.numel
     for start in range(0, max(1, end), step):
         given = [
             _of_strip(each, tensor, start, step)

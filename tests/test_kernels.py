@@ -72,8 +72,7 @@ def test_other_kernels_give_what_the_plain_ones_do(shape, weights, normalize, me
             there = task.op.device(*inputs, **task.numbers, **position)
             assert torch.equal(there.nan_to_num(7), plain.nan_to_num(7)), task.op.name
             checked.add(f"{task.op.name} on a device")
-        is_gathered = task.op.cut in ("fold", "scan")
-        value = task.op.finish(plain) if is_gathered else plain
+        value = task.op.finish(plain) if task.op.gathers else plain
         values[task.key] = torch.zeros_like(value) if task.is_scan else value
     assert len(checked) == 1 + 4  # the ranks of rows; and four that use numpy have another form
 

@@ -92,12 +92,7 @@ class _Trial:
     def end(self) -> int:
         """Where the last strip ends."""
         big = [each.spec.numel for each in self.task.inputs if not each.is_small]
-        return big[0] if self.gathers and self.is_cut else self.task.spec.numel
-
-    @property
-    def gathers(self) -> bool:
-        """Whether the results of strips are merged, not put side by side."""
-        return self.task.op.cut in ("fold", "scan")
+        return big[0] if self.task.op.gathers and self.is_cut else self.task.spec.numel
 
     def check(self) -> None:
         """Raise ConformanceError at the first promise that is not kept."""
@@ -125,7 +120,7 @@ class _Trial:
         value = self.run(given, start)
         if not isinstance(value, torch.Tensor):
             self.fail(f"gave {type(value).__name__}, not a tensor")
-        stays = not self.is_cut or self.gathers
+        stays = not self.is_cut or self.task.op.gathers
         for i, (now, then) in enumerate(zip(given, before, strict=True), 1):
             if not same_bits(now, then):
                 self.fail(f"writes to its input {i}; it must leave its inputs as they were")
@@ -167,7 +162,7 @@ class _Trial:
         """The result is of the shape and dtype that `infer` said; of strips the length counts."""
         found = Spec(tuple(value.shape), str(value.dtype).removeprefix("torch."))
         wanted = self.task.spec
-        is_strip = self.is_cut and not self.gathers
+        is_strip = self.is_cut and not self.task.op.gathers
         shapes_fit = found.numel == wanted.numel if is_strip else found.shape == wanted.shape
         if not shapes_fit or found.dtype != wanted.dtype:
             self.fail(f"gave {found} where infer says {wanted}")
@@ -178,7 +173,7 @@ class _Trial:
         ends = [each * step for each in _FEW if each * step < self.end]
         bounds = list(zip([0, *ends], [*ends, self.end], strict=True))
         parts = [self.call(*each) for each in bounds]
-        if self.gathers:
+        if self.task.op.gathers:
             self.check_gathered(value, parts)
             return
         for part, (start, stop) in zip(parts, bounds, strict=True):
