@@ -106,7 +106,7 @@ def executed() -> Evaluate:
 
 @pytest.fixture(scope="session")
 def merge_task() -> Callable[..., Task]:
-    """Apply a method to tensors: `merge_task(ties, base, models, density=0.5)`.
+    """Apply a method to tensors or tasks: `merge_task(ties, base, models, density=0.5)`.
 
     What is not given has its default; a number stands for every model's.
     """
@@ -185,8 +185,12 @@ def _merge_task(method: Method, base: Any, models: list[Any], **values: Any) -> 
     if method.draws:
         given["seeds"] = values.pop("seeds", list(range(len(models))))
     assert not values, f"{method.name} has no parameter {values}"
-    base = None if base is None else _task_of(base)
-    return method(base, [_task_of(each) for each in models], **given)
+    base = None if base is None else _as_task(base)
+    return method(base, [_as_task(each) for each in models], **given)
+
+
+def _as_task(value: Any) -> Task:
+    return value if isinstance(value, Task) else _task_of(value)
 
 
 def _values(

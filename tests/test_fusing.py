@@ -50,6 +50,12 @@ def machine(monkeypatch):
         monkeypatch.setattr(loops, "compiled", lambda loop, _signature: loop)
 
 
+def merged(merge_task, method, tensors, values):
+    """What a method makes of a base and models; the base is left out where none is needed."""
+    base, *models = (cast(each, "float32") for each in tensors)
+    return merge_task(method, base if method.needs_base else None, models, **values)
+
+
 def bytes_of(task, *, is_compiled, threads=2):
     check = Check(count_nonfinite(task), "the result is not finite", is_fatal=True)
     plan = plan_of([Output("out", "w", task)], [check])
@@ -75,8 +81,7 @@ def test_fused_passes_give_the_bytes_of_plain_ones(
 ):
     monkeypatch.setattr(strips, "STRIP", 2048)
     tensors = [model(shape, seed, dtype) for seed in range(3)]
-    merged = method_task(merge_task, method, tensors, values)
-    task = cast(merged, str(dtype).removeprefix("torch."))
+    task = cast(merged(merge_task, method, tensors, values), str(dtype).removeprefix("torch."))
     assert torch.equal(bytes_of(task, is_compiled=True), bytes_of(task, is_compiled=False))
 
 
@@ -113,8 +118,8 @@ def small_strips(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_copies_beside_merges_have_the_digests_of_their_bytes(machine, small_strips, dtype):
     a, b = (model((90, 333), seed, dtype) for seed in range(2))
-    merged = ops.delta(cast(a, "float32"), cast(b, "float32"))
-    stored = cast(merged, str(dtype).removeprefix("torch."))
+    change = ops.delta(cast(a, "float32"), cast(b, "float32"))
+    stored = cast(change, str(dtype).removeprefix("torch."))
     assert same([a, stored, b])
 
 
@@ -135,7 +140,7 @@ def test_other_dtypes_go_the_plain_way(machine, small_strips, dtype):
 @pytest.mark.parametrize(("method", "values"), [CASES[3], CASES[7], CASES[10]])
 def test_empty_and_single_tensors_pass(machine, merge_task, shape, method, values):
     tensors = [model(shape, seed, torch.bfloat16) for seed in range(3)]
-    assert same([cast(method_task(merge_task, method, tensors, values), "bfloat16")])
+    assert same([cast(merged(merge_task, method, tensors, values), "bfloat16")])
 
 
 @pytest.mark.parametrize("special", [math.inf, -math.inf, 0.0, -0.0, 3e38])
@@ -181,20 +186,7 @@ def plus_before(tensor, before):
 
 def test_ops_of_plugins_that_cannot_be_told_are_done_by_their_kernels(machine, small_strips):
     a, b = (model((30, 70), seed, torch.float32) for seed in range(2))
-    merged = ops.delta(a, b)
+    change = ops.delta(a, b)
     assert same(
-        [ops.scale_by(merged, counted(merged, by=2)), plus_before(b, entries_before(merged))]
+        [ops.scale_by(change, counted(change, by=2)), plus_before(b, entries_before(change))]
     )
-
-
-def method_task(merge_task, method, tensors, values):
-    base, *models = (cast(each, "float32") for each in tensors)
-    given = {}
-    for name, parameter in method.parameters.items():
-        value = values.get(name, 1.0 if parameter.required else parameter.default)
-        spread = parameter.per_model and not isinstance(value, list)
-        given[name] = [value] * len(models) if spread else value
-    if method.draws:
-        given["seeds"] = list(range(len(models)))
-    wants_base = method.needs_base
-    return method(base if wants_base else None, models, **given)

@@ -39,20 +39,15 @@ class Elsewhere(Host):
         return value.clone()
 
 
-def merged(method, values):
+def merged(merge_task, method, values):
     tensors = []
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
         tensor = torch.randn(300, 700, generator=generator).bfloat16()
         tensors.append(load(entry=MemoryEntry(tensor, Spec((300, 700), "bfloat16"), f"{seed}")))
     base, *models = (cast(each, "float32") for each in tensors)
-    given = {}
-    for name, parameter in method.parameters.items():
-        value = values.get(name, 1.0 if parameter.required else parameter.default)
-        given[name] = [value] * len(models) if parameter.per_model else value
-    if method.draws:
-        given["seeds"] = list(range(len(models)))
-    return cast(method(base if method.needs_base else None, models, **given), "bfloat16")
+    made = merge_task(method, base if method.needs_base else None, models, **values)
+    return cast(made, "bfloat16")
 
 
 def computed(task, place, together=1):
@@ -73,21 +68,14 @@ def units_apart(first, second):
 
 
 @pytest.mark.parametrize(
-    ("method", "values"), METHODS, ids=lambda value: getattr(value, "name", "")
+    "place", [Elsewhere, pytest.param(Accelerator, marks=NEEDS_CUDA)], ids=["kernels", "cuda"]
 )
-def test_kernels_of_devices_come_to_the_same(method, values):
-    task = merged(method, values)
-    there = computed(task, Elsewhere(), TOGETHER_ON_DEVICE)
-    assert units_apart(there, computed(task, Host())) <= 1
-
-
-@NEEDS_CUDA
 @pytest.mark.parametrize(
     ("method", "values"), METHODS, ids=lambda value: getattr(value, "name", "")
 )
-def test_a_cuda_device_comes_to_the_same(method, values):
-    task = merged(method, values)
-    there = computed(task, Accelerator(), TOGETHER_ON_DEVICE)
+def test_a_device_comes_to_the_same(merge_task, method, values, place):
+    task = merged(merge_task, method, values)
+    there = computed(task, place(), TOGETHER_ON_DEVICE)
     assert units_apart(there, computed(task, Host())) <= 1
 
 
