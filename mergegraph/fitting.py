@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mergegraph.drafts import Place, Route, make_drafts, make_units, origins, trace
 from mergegraph.forms import TOGETHER, UnitForm
@@ -14,6 +14,11 @@ from mergegraph.tasks import Op, Task
 # what a unit may take to read less, from much to nothing: the first that fits is taken, so that
 # larger budgets never read more
 _ALLOWANCES = (*(int(2 ** (20 + step / 4)) for step in range(96, -1, -1)), 0)
+
+
+_UNLIMITED = 2**62
+
+Reserve = Callable[[int], int]  # bytes of a budget that are not for the plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +72,26 @@ class Fit:
 class Line:
     """All units of a plan, by their designs and how often these occur.
 
-    There are to be so many workers at most, each with so many strips together.
+    There are to be so many workers at most, each with so many strips together. Of a budget,
+    `reserve` says how much is for other things: never more than the budget grows by.
     """
 
     designs: Mapping[Design, int]
     threads: int
     together: int
+    reserve: Reserve
 
     def fit(self, budget: int) -> Fit:
         """The way to read least in a budget; if there is none, the one that takes least memory."""
         tried = []
-        for fit in self._fits(budget):
+        reserved = self.reserve(budget)
+        for fit in self._fits(budget - reserved):
             if fit.is_within:
-                return fit
+                return replace(fit, budget=budget, peak_nbytes=fit.peak_nbytes + reserved)
             tried.append(fit)
-        return min(tried, key=lambda each: each.peak_nbytes)
+        least = min(tried, key=lambda each: each.peak_nbytes)
+        enough = least.peak_nbytes + self.reserve(_UNLIMITED)
+        return replace(least, budget=budget, peak_nbytes=enough)
 
     @property
     def _lasting_nbytes(self) -> int:
@@ -128,6 +138,11 @@ class Line:
             work=sum(form.work * count for form, count in units),
             passes=sum(len(form.passes) * count for form, count in units),
         )
+
+
+def nothing(_budget: int) -> int:
+    """No reserve: all of a budget is for the plan."""
+    return 0
 
 
 def design_of(portion: Portion, roots: Sequence[Task]) -> Design:

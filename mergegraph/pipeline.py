@@ -16,6 +16,7 @@ from mergegraph.card import Provenance, card_text, manifest_text, package_versio
 from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.execute import Progress, execute
+from mergegraph.fitting import nothing
 from mergegraph.machine import free_space, parse_size
 from mergegraph.places import place_for
 from mergegraph.planner import expanded, make_plan
@@ -29,7 +30,13 @@ from mergegraph.schedule import (
     Schedule,
     make_schedule,
 )
-from mergegraph.settings import BUDGET_OF_COMPILER, SHARD_SIZE, Settings, has_compiler
+from mergegraph.settings import (
+    BUDGET_OF_COMPILER,
+    SHARD_SIZE,
+    Settings,
+    compiler_nbytes,
+    has_compiler,
+)
 from mergegraph.shards import Shard, lay_out
 from mergegraph.trace import NO_TRACE, Trace
 from mergegraph.writing import Writer
@@ -129,16 +136,18 @@ def prepare(
         if found[output.directory].is_done or output.name in found[output.directory].finished
     }
     budget = settings.budget
-    reserved = settings.reserved(plan, budget)
+    may_compile = settings.may_compile(plan)
     schedule = make_schedule(
         plan,
-        budget=budget - reserved,
+        budget=budget,
         threads=settings.workers,
         together=TOGETHER_ON_DEVICE if settings.is_on_device else TOGETHER_ON_CPU,
+        reserve=compiler_nbytes if may_compile else nothing,
         done=done,
     )
     _check_space(layouts, found)
-    is_compiled = reserved > 0 and schedule.work >= _WORTH_COMPILING
+    has_room = may_compile and budget >= BUDGET_OF_COMPILER
+    is_compiled = has_room and schedule.work >= _WORTH_COMPILING
     return Prepared(plan, schedule, layouts, found, settings, plugins, is_compiled)
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.findings import Check
-from mergegraph.fitting import Design, Fit, Line, design_of
+from mergegraph.fitting import Design, Fit, Line, Reserve, design_of, nothing
 from mergegraph.forms import PassForm, UnitForm, structure
 from mergegraph.plans import Output, Plan
 from mergegraph.portions import Portion, divide
@@ -114,11 +114,13 @@ def make_schedule(
     budget: int,
     threads: int = 1,
     together: int = TOGETHER_ON_CPU,
+    reserve: Reserve = nothing,
     done: Collection[tuple[str, str]] = (),
 ) -> Schedule:
     """Put a plan in order so that it runs within `budget` bytes.
 
-    Workers take up to `together` strips at once, as many as there is room for.
+    Workers take up to `together` strips at once, as many as there is room for; `reserve` says how
+    much of a budget is for other things.
 
     Outputs named in `done`, as (directory, tensor), exist already and are left out. Raises
     MergeGraphError with the bytes that are needed if no order fits.
@@ -128,7 +130,7 @@ def make_schedule(
     if len(outputs) < len(plan.outputs):
         portions, checks = divide([each.task for each in outputs], checks)
     designs = _designs(portions, [each.task for each in outputs])
-    line = Line(Counter(designs), threads, together)
+    line = Line(Counter(designs), threads, together, reserve)
     fit = line.fit(budget)
     if not fit.is_within:
         raise MergeGraphError(_too_large(fit, outputs, portions, designs))

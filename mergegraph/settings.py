@@ -11,8 +11,9 @@ from mergegraph.places import has_accelerator
 from mergegraph.plans import Plan
 
 SHARD_SIZE = "5GB"
-BUDGET_OF_COMPILER = 384 * 2**20  # from which on it may have its part
 _COMPILER_NBYTES = 128 * 2**20  # memory that numba takes
+_FIRST_NBYTES = 256 * 2**20  # of a budget, which are not for the compiler
+BUDGET_OF_COMPILER = _FIRST_NBYTES + _COMPILER_NBYTES  # from which on it has all that it takes
 _LARGE = 400 * 10**6  # entries of results, below which compiling is never worth it
 
 
@@ -51,11 +52,15 @@ class Settings:
         """Whether strips are computed on an accelerator: only if asked for, as bytes may differ."""
         return self.device == "cuda"
 
-    def reserved(self, plan: Plan, budget: int) -> int:
-        """Memory that is not for the schedule but for the compiler, if that may be called."""
+    def may_compile(self, plan: Plan) -> bool:
+        """Whether a plan is so large that compiling may be worth it, and there is a compiler."""
         is_large = sum(each.task.spec.numel for each in plan.outputs) >= _LARGE
-        is_wanted = is_large and budget >= BUDGET_OF_COMPILER and not self.is_on_device
-        return _COMPILER_NBYTES if is_wanted and has_compiler() else 0
+        return is_large and not self.is_on_device and has_compiler()
+
+
+def compiler_nbytes(budget: int) -> int:
+    """What the compiler may have of a budget: of a larger one more, but the plan never less."""
+    return min(_COMPILER_NBYTES, max(0, budget - _FIRST_NBYTES))
 
 
 def has_compiler() -> bool:
