@@ -164,8 +164,9 @@ class Computer:
             return self.place.take(before(task, self.place.give(own)))
         start, stop = strip.entries(task)
         result = self.applied(strip, task, start, stop).reshape(-1)
-        if len(result) != stop - start or _dtype(result) != task.spec.dtype:
-            fact = f"gave {len(result)} entries of {_dtype(result)} for a strip of {stop - start}"
+        found = Spec.of(result)
+        if found.numel != stop - start or found.dtype != task.spec.dtype:
+            fact = f"gave {found.numel} entries of {found.dtype} for a strip of {stop - start}"
             raise KernelError(f"{task.op.name}: {fact} of {task.spec.dtype}")
         return result
 
@@ -202,7 +203,7 @@ class Computer:
 
     def checked(self, task: Task, value: Any) -> Any:
         """A value that is all there; raises KernelError if it is not what its op said of it."""
-        spec = Spec(tuple(value.shape), _dtype(value))
+        spec = Spec.of(value)
         if spec != task.spec:
             raise KernelError(f"{task.op.name}: gave {spec} where it was to give {task.spec}")
         return value
@@ -232,10 +233,6 @@ class Computer:
             strip.results[key] = self.place.give(strip.values[key])
             for number in strip.part.writes[key]:
                 self.sinks[number].write(strip.start, strip.results[key])
-
-
-def _dtype(value: Any) -> str:
-    return str(value.dtype).removeprefix("torch.")
 
 
 def _short(task: Task) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 # torch's name of each dtype -> (code in safetensors headers, bytes of one entry)
 DTYPES: dict[str, tuple[str, int]] = {
@@ -34,6 +35,11 @@ class Spec:
 
     shape: tuple[int, ...]
     dtype: str
+
+    @classmethod
+    def of(cls, tensor: Any) -> Spec:
+        """The spec of a tensor of torch."""
+        return cls(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
     @cached_property
     def numel(self) -> int:

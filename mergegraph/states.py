@@ -71,7 +71,7 @@ def model_of(name: str, state: State, tied: Mapping[str, str]) -> Model:
     tensors = {}
     for each, tensor in state.items():
         if each not in tied:
-            entry = MemoryEntry(tensor, spec_of(tensor), f"memory:{name}:{each}")
+            entry = MemoryEntry(tensor, Spec.of(tensor), f"memory:{name}:{each}")
             tensors[each] = load(entry=entry)
     stored = {each: task.spec.dtype for each, task in tensors.items()}
     return Model(name, tensors, stored, {}, SideFiles(), (name,))
@@ -85,11 +85,6 @@ def settle(states: Iterable[State]) -> None:
     for device in sorted(devices, key=str):
         if device.type != "cpu":
             torch.accelerator.synchronize(device)
-
-
-def spec_of(tensor: Any) -> Spec:
-    """The shape and the dtype of a tensor."""
-    return Spec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def place_of(tensor: Any) -> Any:

@@ -12,7 +12,8 @@ from mergegraph.errors import MergeGraphError, Problem, ProblemsError, RunError
 from mergegraph.model import Model
 from mergegraph.plans import Output
 from mergegraph.schedule import Schedule, Unit
-from mergegraph.states import State, are_one, few, place_of, spec_of, state_of
+from mergegraph.spec import Spec
+from mergegraph.states import State, are_one, few, place_of, state_of
 
 INTO = "into"
 
@@ -94,7 +95,7 @@ def fitted(model: Model, targets: State, tied: Mapping[str, str]) -> Model:
     }
     tensors = {**model.tensors, **{name: model.tensors[apart[name]] for name in apart}}
     stored = {**model.stored, **{name: model.stored[apart[name]] for name in apart}}
-    wanted = {name: spec_of(targets[name]) for name in tensors if name in targets}
+    wanted = {name: Spec.of(targets[name]) for name in tensors if name in targets}
     floats = {name: spec.dtype for name, spec in wanted.items() if spec.is_float}
     return replace(model, tensors=tensors, stored={**stored, **floats})
 
@@ -106,7 +107,7 @@ def check_targets(outputs: Sequence[Output], targets: State) -> None:
     for name, spec in given.items():
         if name not in targets:
             continue
-        target = spec_of(targets[name])
+        target = Spec.of(targets[name])
         if target.shape != spec.shape:
             facts.append(f"{name} has the shape {target.shape}, what is merged {spec.shape}")
         elif target.dtype != spec.dtype:

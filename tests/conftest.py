@@ -221,7 +221,7 @@ class _Memory:
 
 def _task_of(values: Any) -> Task:
     tensor = _tensor(values).contiguous()
-    spec = Spec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    spec = Spec.of(tensor)
     content = tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
     identity = f"{spec} {sha256(content).hexdigest()}"
     return load(entry=MemoryEntry(tensor, spec, identity))

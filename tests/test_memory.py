@@ -19,7 +19,7 @@ from mergegraph.errors import RunError
 from mergegraph.machine import resident_memory
 from mergegraph.plugins import installed_plugins
 from mergegraph.reading import MemoryEntry
-from mergegraph.states import spec_of
+from mergegraph.spec import Spec
 from mergegraph.targets import PartlyWrittenError
 from mergegraph.testing.evaluation import strips_of
 
@@ -265,7 +265,7 @@ def test_some_entries_of_a_tensor_are_read_from_wherever_they_are(data):
     tensor = numbers.reshape(shape)[steps].permute(order)
     stop = data.draw(st.integers(0, tensor.numel()))
     start = data.draw(st.integers(0, stop))
-    found = MemoryEntry(tensor, spec_of(tensor), "").read(start, stop)
+    found = MemoryEntry(tensor, Spec.of(tensor), "").read(start, stop)
     assert torch.equal(found, tensor.reshape(-1)[start:stop])
 
 

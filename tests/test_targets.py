@@ -12,14 +12,14 @@ from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, plan_of
 from mergegraph.reading import MemoryEntry
 from mergegraph.schedule import make_schedule
-from mergegraph.states import spec_of
+from mergegraph.spec import Spec
 from mergegraph.targets import TargetSink, late_ones
 
 A, B, C = (torch.randn(300) for _ in range(3))
 
 
 def read(tensor):
-    return load(entry=MemoryEntry(tensor, spec_of(tensor), f"{tensor.data_ptr()}"))
+    return load(entry=MemoryEntry(tensor, Spec.of(tensor), f"{tensor.data_ptr()}"))
 
 
 def late(tasks, targets):

@@ -27,7 +27,7 @@ ROOMY = 2**30  # a budget that no tiny tensor needs
 def constant(tensor: Any) -> Task:
     """A task whose value is a copy of this tensor; equal tensors give equal tasks."""
     value = tensor.detach().contiguous().clone()
-    spec = Spec(tuple(value.shape), str(value.dtype).removeprefix("torch."))
+    spec = Spec.of(value)
     digest = sha256(value.reshape(-1).view(torch.uint8).numpy().data).hexdigest()
     return load(entry=MemoryEntry(value, spec, f"memory:{spec}:{digest}"))
 

@@ -160,7 +160,7 @@ class _Trial:
 
     def check_result(self, value: Any) -> None:
         """The result is of the shape and dtype that `infer` said; of strips the length counts."""
-        found = Spec(tuple(value.shape), str(value.dtype).removeprefix("torch."))
+        found = Spec.of(value)
         wanted = self.task.spec
         is_strip = self.is_cut and not self.task.op.gathers
         shapes_fit = found.numel == wanted.numel if is_strip else found.shape == wanted.shape
