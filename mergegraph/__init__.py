@@ -3,12 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mergegraph.errors import MergeGraphError
+from mergegraph.codecs import Codec, Decoded
+from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.hookspecs import hookimpl
 from mergegraph.methods import About, Method, Request, method
 from mergegraph.parameters import Between, PerModel
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
+from mergegraph.trees import LocalTree, Source, Tree
 
 if TYPE_CHECKING:
     from mergegraph.memory import merge
@@ -19,15 +21,21 @@ __version__ = "0.1.0"
 __all__ = [
     "About",
     "Between",
+    "Codec",
+    "Decoded",
+    "LocalTree",
     "MergeGraphError",
     "Method",
     "PerModel",
     "Request",
+    "Source",
     "Spec",
     "Task",
+    "Tree",
     "hookimpl",
     "merge",
     "method",
+    "nearest",
     "op",
     "plan",
     "run",

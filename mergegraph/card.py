@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -47,9 +47,9 @@ def manifest_text(
     found = {
         "format": FORMAT,
         "key": directory.key,
-        "recipe": {"file": directory.recipe.name, "text": directory.recipe.text},
+        "recipe": {"file": directory.origin.name, "text": directory.origin.text},
         "settings": list(provenance.settings),
-        "stage": directory.stage.name,
+        "stage": directory.origin.stage,
         "seed": directory.seed,
         "packages": dict(provenance.packages),
         "methods": dict(provenance.methods),
@@ -64,10 +64,11 @@ def manifest_text(
 
 def card_text(directory: Directory, provenance: Provenance) -> str:
     """The model card: the parents, the recipe, and how to make the result again."""
+    origin = directory.origin
     parents = [each.reference for each in directory.parents]
     front = ["base_model:", *(f"- {json.dumps(name)}" for name in parents)]
     front += ["base_model_relation: merge", "library_name: transformers", "tags:"]
-    front += ["- mergegraph", "- merge", *(f"- {method}" for method in _methods(directory))]
+    front += ["- mergegraph", "- merge", *(f"- {method}" for method in origin.methods)]
     made_of = "\n".join(f"- `{name}`" for name in parents)
     seed = f" --seed {directory.seed}" if directory.seed else ""
     settings = "".join(f" --set {json.dumps(each)}" for each in provenance.settings)
@@ -81,20 +82,20 @@ A merge of
 
 {made_of}
 
-by {", ".join(_methods(directory))}, made with mergegraph.
+by {", ".join(origin.methods)}, made with mergegraph.
 
 ## Recipe
 
 ```yaml
-{directory.recipe.text.rstrip()}
+{origin.text.rstrip()}
 ```
 
 ## How to make it again
 
-Save the recipe as `{directory.recipe.name}.yaml` and run
+Save the recipe as `{origin.name}.yaml` and run
 
 ```sh
-mergegraph run {directory.recipe.name}.yaml --out {directory.path.name}{seed}{settings}
+mergegraph {origin.command} {origin.name}.yaml --out {directory.path.name}{seed}{settings}
 ```
 
 The same inputs give the same bytes: `mergegraph.json` holds the SHA-256 of every tensor, and
@@ -102,24 +103,17 @@ The same inputs give the same bytes: `mergegraph.json` holds the SHA-256 of ever
 """
 
 
-def _methods(directory: Directory) -> Iterable[str]:
-    stages = [
-        *(each for each in directory.recipe.stages if each is not directory.stage),
-        directory.stage,
-    ]
-    return dict.fromkeys(stage.method for stage in reversed(stages))
-
-
 def _input(checkpoint: Checkpoint) -> dict[str, Any]:
     files = [
         {
             "name": name,
             "nbytes": header.nbytes,
-            "fingerprint": fingerprint(checkpoint.root / name, header),
+            "fingerprint": fingerprint(checkpoint.tree, name, header),
         }
         for name, header in checkpoint.headers.items()
     ]
-    return {"model": checkpoint.reference, "files": files}
+    at = {} if checkpoint.tree.is_local else {"at": checkpoint.tree.label}
+    return {"model": checkpoint.reference, **at, "files": files}
 
 
 def _tensor(shard: Shard, name: str, digest: str) -> dict[str, Any]:

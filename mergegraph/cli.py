@@ -71,6 +71,10 @@ def run(
         bool,
         typer.Option("--restart", help="Replace a finished result, also of another plan."),
     ] = False,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Read remote weights in place, storing no files of them."),
+    ] = False,
     trace: Annotated[
         Path | None,
         typer.Option(help="Write what every thread did and when, for Perfetto, to a file."),
@@ -83,7 +87,7 @@ def run(
     from mergegraph.progress import Display
     from mergegraph.settings import Settings
 
-    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()))
+    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
     prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
     display = Display(prepared.schedule, quiet=quiet)
     display.say(*prepared.notes)

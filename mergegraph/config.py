@@ -46,6 +46,16 @@ def quantization(config: Config) -> str | None:
     return None if found is None else str(found.get("quant_method") or "unnamed")
 
 
+def without_quantization(config: Config) -> dict[str, Any]:
+    """The config of a model whose weights are plain tensors."""
+    adapted = copy.deepcopy(dict(config))
+    for part in _parts(adapted):
+        for key in _QUANTIZED:
+            if isinstance(part.get(key), Mapping):
+                del part[key]
+    return adapted
+
+
 def with_layers(
     config: Config, stack: str, before: int, sources: Sequence[tuple[Config, int]]
 ) -> dict[str, Any]:

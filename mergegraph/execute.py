@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -15,7 +16,7 @@ from mergegraph.errors import KernelError, RunError
 from mergegraph.kernels import Kernels
 from mergegraph.machine import keep_freed_memory
 from mergegraph.places import Host, Place
-from mergegraph.reading import Reader
+from mergegraph.reading import Reader, Stream
 from mergegraph.schedule import Pass, Schedule
 from mergegraph.store import Store
 from mergegraph.tasks import Task
@@ -32,11 +33,13 @@ def execute(
     *,
     place: Place | None = None,
     is_compiled: bool = False,
+    streams: Mapping[Path, Stream] | None = None,
 ) -> tuple[str, ...]:
     """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
 
     Strips are computed in `place`, by default main memory. Kernels that have a faster form are
-    compiled first if `is_compiled`; the bits are the same. Raises MergeGraphError, with the
+    compiled first if `is_compiled`; the bits are the same. Files that have a stream are read
+    through it. Raises MergeGraphError, with the
     tensor's name, if a kernel, a file or a check fails.
     """
     import torch
@@ -44,7 +47,7 @@ def execute(
     threads = torch.get_num_threads()
     keep_freed_memory(schedule.threads)
     kernels = Kernels(schedule.ops if is_compiled else (), trace)
-    with Reader() as reader:
+    with Reader(streams or {}) as reader:
         computer = Computer(reader, Store(), kernels, place or Host(), sinks)
         run = _Run(schedule, computer, progress or (lambda *_: None), trace)
         workers = [

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from pathlib import Path
 
 from mergegraph.errors import RunError
 from mergegraph.header import Header
+from mergegraph.trees import Tree
 
 SAMPLES = 256
 SAMPLE_NBYTES = 1024
 
 
-def fingerprint(path: Path, header: Header) -> str:
-    """SHA-256 of a file's header, its size, and 256 samples of 1 KiB spread evenly over it."""
+def fingerprint(tree: Tree, name: str, header: Header) -> str:
+    """What tells a file from others: of one on disk a digest of samples, else what its tree says.
+
+    The digest is the SHA-256 of the header, the size, and 256 samples of 1 KiB spread evenly.
+    """
+    if not tree.is_local:
+        return tree.identity(name)
+    path = tree.root / name
     digest = sha256(f"{header.digest}:{header.nbytes}".encode())
     try:
         with path.open("rb") as file:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.spec import DTYPE_OF_CODE, Spec
+from mergegraph.trees import LocalTree, Tree
 
 MAX_HEADER = 100_000_000  # what the safetensors library accepts, too
 _PREFIX = 8
@@ -44,27 +44,26 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Read and check a file's header; raises MergeGraphError saying what is wrong with it."""
-    try:
-        stat = path.stat()
-        if not S_ISREG(stat.st_mode):
-            raise MergeGraphError(f"{path}: cannot be read: not a file")
-        size = stat.st_size
-        with path.open("rb") as file:
-            prefix = file.read(_PREFIX)
-            text = file.read(_length(path, prefix, size))
-    except OSError as error:
-        raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
+    return header_of(LocalTree(path.parent, str(path)), path.name)
+
+
+def header_of(tree: Tree, name: str) -> Header:
+    """Read and check the header of a tree's file; raises MergeGraphError if it is not sound."""
+    path = tree.root / name
+    size = tree.nbytes(name)
+    prefix = tree.read(name, 0, _PREFIX)
+    text = tree.read(name, _PREFIX, _PREFIX + _length(path, prefix, size))
     digest = sha256(prefix + text).hexdigest()
     start = _PREFIX + len(text)
     tensors = _parse(path, text)
-    told = f"{path.resolve()}:{size}:{stat.st_mtime_ns}:{digest}"
+    told = f"{tree.identity(name)}:{digest}"
     identity = sha256(told.encode()).hexdigest()[:32]  # short: every task key is made of one
     specs: dict[Spec, Spec] = {}  # equal ones are one object: tensors are many, shapes few
     entries = {}
-    for name, found in tensors.items():
-        spec = _spec_of(path, name, found)
+    for each, found in tensors.items():
+        spec = _spec_of(path, each, found)
         spec = specs.setdefault(spec, spec)
-        entries[name] = _entry(path, name, found, spec, start, size, identity)
+        entries[each] = _entry(path, each, found, spec, start, size, identity)
     _check_gaps(path, entries, start, size)
     return Header(entries, digest, size)
 

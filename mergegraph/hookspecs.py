@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 import pluggy
 
+from mergegraph.codecs import Codec
 from mergegraph.methods import Method
+from mergegraph.trees import Source
 
 GROUP = "mergegraph"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -16,3 +18,13 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 @hookspec
 def merge_methods() -> Iterable[Method]:  # type: ignore[empty-body]
     """The merge methods a package offers, made with `@method`."""
+
+
+@hookspec
+def model_sources() -> Iterable[Source]:  # type: ignore[empty-body]
+    """The places models may come from, each by the scheme that references to it begin with."""
+
+
+@hookspec
+def tensor_codecs() -> Iterable[Codec]:  # type: ignore[empty-body]
+    """The schemes of quantisation whose weights a package decodes."""

@@ -172,7 +172,7 @@ class InputReader:
                     remedy = (
                         ", and no base or other model could stand in; set on_nonfinite to propagate"
                     )
-                if given.task.op is load:
+                if given.part.model.is_input:
                     self.findings.check(count_nonfinite(each.task), told + remedy, is_fatal=True)
         return _filled(work) if self.stage.on_nonfinite == "base" else work
 

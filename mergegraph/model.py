@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from mergegraph.checkpoint import Checkpoint
-from mergegraph.config import Config, layer_counts
+from mergegraph.codecs import Decoded
+from mergegraph.config import Config, layer_counts, without_quantization
 from mergegraph.names import layer_of, layer_stacks
 from mergegraph.ops.arithmetic import load
 from mergegraph.tasks import Task
+from mergegraph.trees import Tree
 
 
 @dataclass(frozen=True)
 class SideFiles:
     """Files to be copied beside the weights, and texts to be written."""
 
-    root: Path | None = None
+    tree: Tree | None = None
     names: tuple[str, ...] = ()
     texts: Mapping[str, str] | None = None
 
@@ -27,8 +28,8 @@ class SideFiles:
 class Model:
     """A model's tensors as tasks, and what goes with them.
 
-    `stored` is the dtype each tensor has on disk, or would have; `parents` are the references of
-    the checkpoints it was made of.
+    `stored` is the dtype each tensor has on disk, or would have; `parents` are the checkpoints it
+    was made of. An input is made of files alone: its numbers were never looked at.
     """
 
     reference: str
@@ -36,7 +37,8 @@ class Model:
     stored: Mapping[str, str]
     config: Config
     sides: SideFiles
-    parents: tuple[str, ...]
+    parents: tuple[Checkpoint, ...]
+    is_input: bool = False
 
     @cached_property
     def stacks(self) -> Mapping[str, int]:
@@ -51,6 +53,18 @@ class Model:
             if layer := layer_of(name):
                 found.setdefault((layer.stack, layer.index), []).append(layer.rest)
         return {layer: tuple(rests) for layer, rests in found.items()}
+
+    def with_decoded(self, decoded: Mapping[str, Decoded]) -> Model:
+        """The model with plain tensors in place of those they were stored as, in their order."""
+        spoken_for = {used: name for name, each in decoded.items() for used in each.uses}
+        names = dict.fromkeys(spoken_for.get(name, name) for name in self.tensors)
+        stored = {n: decoded[n].stored if n in decoded else self.stored[n] for n in names}
+        return replace(
+            self,
+            tensors={n: decoded[n].task if n in decoded else self.tensors[n] for n in names},
+            stored=stored,
+            config=without_quantization(self.config),
+        )
 
     def main_stack(self, prefix: str | None = None) -> str | None:
         """The stack that layer ranges speak of; None if that is not clear.
@@ -73,6 +87,7 @@ def checkpoint_model(checkpoint: Checkpoint) -> Model:
         tensors={name: load(entry=entry) for name, entry in checkpoint.entries.items()},
         stored={name: entry.spec.dtype for name, entry in checkpoint.entries.items()},
         config=checkpoint.config,
-        sides=SideFiles(checkpoint.root, checkpoint.side_files),
-        parents=(checkpoint.reference,),
+        sides=SideFiles(checkpoint.tree, checkpoint.side_files),
+        parents=(checkpoint,),
+        is_input=True,
     )

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.card import Provenance, card_text, manifest_text, package_versions
-from mergegraph.checkpoint import open_checkpoint, read_header_of, read_json
+from mergegraph.checkpoint import read_header_of
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.execute import Progress, execute
+from mergegraph.fetching import fetch, needed, streams
 from mergegraph.fitting import nothing
+from mergegraph.jsonfiles import read_json
+from mergegraph.library import Library
 from mergegraph.machine import free_space, parse_size
 from mergegraph.places import place_for
 from mergegraph.planner import expanded, make_plan
@@ -117,11 +120,19 @@ def prepare(
     plan = make_plan(
         read,
         plugins.methods,
-        open_checkpoint,
+        Library(plugins.sources, tuple(plugins.codecs.values())),
         places=_places([each.name for each in read], out),
         seed=settings.seed,
         identity=lambda recipe: _identity(plugins, recipe),
     )
+    return ready(plan, plugins, settings, restart=restart)
+
+
+def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = False) -> Prepared:
+    """A plan with its schedule, its results laid out, and what is there of them already.
+
+    Raises MergeGraphError if the budget or the disk will not do.
+    """
     shard_nbytes = parse_size(settings.shard_size, "--shard-size")
     layouts = {
         each.path: lay_out([o for o in plan.outputs if o.directory == each.path], shard_nbytes)
@@ -161,6 +172,7 @@ def run(
     shard_size: str | int = SHARD_SIZE,
     settings: Sequence[str] = (),
     restart: bool = False,
+    stream: bool = False,
     progress: Progress | None = None,
     trace: Paths | None = None,
 ) -> Summary:
@@ -170,7 +182,7 @@ def run(
     and `trace` names a file for a trace of the run. Raises MergeGraphError before any work if
     something is wrong with the request, and RunError if the run fails.
     """
-    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings))
+    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings), stream)
     prepared = prepare(recipes, out=out, settings=chosen, restart=restart)
     with traced(trace) as gathered:
         return finish(prepared, progress=progress, trace=gathered)
@@ -214,8 +226,11 @@ def plan(
 def finish(
     prepared: Prepared, *, progress: Progress | None = None, trace: Trace = NO_TRACE
 ) -> Summary:
-    """Run what was prepared."""
+    """Fetch what is not on disk, and run what was prepared."""
     results: dict[Path, Result] = {}
+    wanted = needed(prepared.plan, prepared.schedule)
+    is_streamed = prepared.settings.stream
+    fetch(wanted, lambda _nbytes: None, is_streamed=is_streamed)
     try:
         with Writer(trace) as writer:
             for each in prepared.plan.directories:
@@ -235,6 +250,7 @@ def finish(
                 trace,
                 place=place_for(prepared.settings.device),
                 is_compiled=prepared.is_compiled,
+                streams=streams(wanted) if is_streamed else {},
             )
             for result in results.values():
                 result.seal(_texts(prepared, result))
@@ -312,7 +328,9 @@ def _check_space(layouts: Mapping[Path, tuple[Shard, ...]], found: Mapping[Path,
 def _texts(prepared: Prepared, result: Result) -> dict[str, str]:
     directory: Directory = result.directory
     methods = {
-        stage.method: prepared.plugins.package(stage.method) for stage in directory.recipe.stages
+        name: prepared.plugins.package(name)
+        for name in directory.origin.methods
+        if name in prepared.plugins.packages
     }
     provenance = Provenance(
         packages=package_versions(),

@@ -16,19 +16,21 @@ from mergegraph import config as configs
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
 from mergegraph.findings import Check
+from mergegraph.library import Library
 from mergegraph.methods import Method
-from mergegraph.model import Model, SideFiles, checkpoint_model
+from mergegraph.model import Model, SideFiles
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
-from mergegraph.plans import Account, Directory, Output, Plan, plan_of
+from mergegraph.plans import Account, Directory, Origin, Output, Plan, plan_of
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Built, build_stage
+from mergegraph.trees import Tree
 
 
 def make_plan(
     recipes: Sequence[Recipe],
     methods: Mapping[str, Method],
-    open_model: Callable[[str], Checkpoint],
+    library: Library,
     *,
     places: Sequence[Path],
     seed: int | None = None,
@@ -39,7 +41,7 @@ def make_plan(
     `seed` overrides the recipes' own; `identity` names the versions a recipe's results depend on.
     Raises ProblemsError with everything that is wrong in the recipes and with their inputs.
     """
-    planner = _Planner(methods, open_model, seed, identity)
+    planner = _Planner(methods, library, seed, identity)
     for recipe, place in zip(recipes, places, strict=True):
         planner.add(recipe, place)
     planner.check_places()
@@ -49,12 +51,9 @@ def make_plan(
     return replace(
         made,
         directories=tuple(planner.directories),
-        accounts=tuple(_accounts(made, planner.checkpoints.values())),
+        accounts=tuple(_accounts(made, library.checkpoints)),
         notes=tuple(dict.fromkeys(planner.notes)),
     )
-
-
-_Place = tuple[Path, tuple[str, ...]]  # the folder of a checkpoint and its files of weights
 
 
 class _Planner:
@@ -63,12 +62,13 @@ class _Planner:
     def __init__(
         self,
         methods: Mapping[str, Method],
-        open_model: Callable[[str], Checkpoint],
+        library: Library,
         seed: int | None,
         identity: Callable[[Recipe], str],
     ) -> None:
         self.methods = methods
-        self.open_model = open_model
+        self.library = library
+        self.shelf = library.shelf()
         self.seed = seed
         self.identity = identity
         self.problems: list[Problem] = []
@@ -76,14 +76,11 @@ class _Planner:
         self.outputs: list[Output] = []
         self.checks: list[Check] = []
         self.directories: list[Directory] = []
-        self.opened_by: dict[str, Checkpoint] = {}
-        self.checkpoints: dict[_Place, Checkpoint] = {}  # of all recipes
-        self.models: dict[_Place, Model] = {}  # of the recipe at hand, by its own names
 
     def add(self, recipe: Recipe, place: Path) -> None:
         self.problems += recipe.problems
         self.notes += recipe.notes
-        self.models = {}
+        self.shelf = self.library.shelf()
         built: dict[str, Model | None] = {each.name: None for each in recipe.stages if each.name}
         for stage in _in_order(recipe.stages):
             method = self.methods.get(stage.method)
@@ -122,22 +119,13 @@ class _Planner:
                     models[reference] = found
                 continue
             try:
-                models[reference] = self.opened(reference)
+                models[reference] = self.shelf.model(reference)
             except MergeGraphError as error:
                 close = get_close_matches(reference, built, n=1)
                 remedy = f"; did you mean the stage '{close[0]}'?" if close else ""
                 self.problems.append(Problem(place, f"{error}{remedy}"))
                 complete = False
         return models if complete else None
-
-    def opened(self, reference: str) -> Model:
-        """The model of a checkpoint; two ways to write one place are one model."""
-        if reference not in self.opened_by:
-            self.opened_by[reference] = self.open_model(reference)
-        checkpoint = self.opened_by[reference]
-        place = (checkpoint.root.resolve(), tuple(sorted(checkpoint.headers)))
-        self.checkpoints.setdefault(place, checkpoint)
-        return self.models.setdefault(place, checkpoint_model(checkpoint))
 
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
         if not made.model.tensors and not self.problems:
@@ -148,15 +136,14 @@ class _Planner:
         config = made.model.config
         if config:
             config = configs.with_dtype(config, _main_dtype(outputs))
-        sides = self.sides(stage, made.model.sides)
+        sides = self.sides(stage, made.model)
         directory = Directory(
             path=path,
-            recipe=recipe,
-            stage=stage,
+            origin=_origin(recipe, stage),
             seed=seed,
             config=config,
             sides=sides,
-            parents=tuple(self.parents(made.model)),
+            parents=made.model.parents,
             explained=made.explained,
             key=_key(self.identity(recipe), outputs, config, sides),
         )
@@ -164,7 +151,8 @@ class _Planner:
 
     def check_places(self) -> None:
         """Results overlap neither each other nor the inputs."""
-        inputs = [each.path.resolve() for each in self.checkpoints.values()]
+        local = [each for each in self.library.checkpoints if each.tree.is_local]
+        inputs = [each.path.resolve() for each in local]
         for i, each in enumerate(self.directories):
             whole = each.path.resolve()
             taken = [(d.path.resolve(), "written by another stage") for d in self.directories[:i]]
@@ -173,27 +161,19 @@ class _Planner:
                 if whole == other or inside:
                     how = f"overlaps {other}, which is {what}" if inside else f"is {what}"
                     fact = f"{each.path} {how}; write somewhere else"
-                    self.problems.append(Problem(each.stage.place, fact))
+                    self.problems.append(Problem(each.origin.place, fact))
 
-    def parents(self, made: Model) -> list[Checkpoint]:
-        """The checkpoints that a model was made of, by the names that the recipe has for them."""
-        named = self.named()
-        return [replace(named[reference], reference=reference) for reference in made.parents]
-
-    def named(self) -> dict[str, Checkpoint]:
-        """The checkpoints of the recipe at hand, by its names for them."""
-        return {model.reference: self.checkpoints[place] for place, model in self.models.items()}
-
-    def sides(self, stage: Stage, sides: SideFiles) -> SideFiles:
+    def sides(self, stage: Stage, model: Model) -> SideFiles:
         """The donor's side files, with the tokenizer and template that the stage asks for."""
+        sides = model.sides
         self.notes += [
             note
-            for each in self.checkpoints.values()
-            if each.root == sides.root
+            for each in self.library.checkpoints
+            if each.tree == sides.tree
             for note in each.notes
         ]
         if stage.tokenizer_source is not None:
-            self.check_tokenizers(stage)
+            self.check_tokenizers(stage, model)
         template = stage.chat_template
         if template is None:
             return sides
@@ -202,7 +182,7 @@ class _Planner:
             self.problems.append(Problem(stage.place, fact))
         return replace(sides, texts={"chat_template.jinja": template})
 
-    def check_tokenizers(self, stage: Stage) -> None:
+    def check_tokenizers(self, stage: Stage, made: Model) -> None:
         """Vocabularies are not merged: whatever source is named must come to the same."""
         source = stage.tokenizer_source
         known = ["base", "union", *dict.fromkeys(model for model, _ in stage.models())]
@@ -211,9 +191,11 @@ class _Planner:
                 f"tokenizer_source {source}: not a model of this merge{nearest(str(source), known)}"
             )
             self.problems.append(Problem(stage.place, fact))
-        named = self.named()
+        opened = {each.reference: each for each in made.parents}
         digests = {
-            model: _tokenizer_digest(named[model]) for model, _ in stage.models() if model in named
+            model: _tokenizer_digest(opened[model])
+            for model, _ in stage.models()
+            if model in opened
         }
         if len(set(digests.values())) > 1:
             fact = (
@@ -231,9 +213,28 @@ def _key(identity: str, outputs: Sequence[Output], config: configs.Config, sides
         digest.update(f"{each.name}\n{each.task.key}\n".encode())
     digest.update(json.dumps(config, sort_keys=True).encode())
     for name in sides.names:
-        digest.update(f"{name}\n".encode() + ((sides.root or Path()) / name).read_bytes())
+        digest.update(f"{name}\n".encode() + _told(sides.tree, name))
     digest.update(json.dumps(dict(sides.texts or {}), sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _told(tree: Tree | None, name: str) -> bytes:
+    """What a side file holds; of one that is yet to be fetched, what its tree says of it."""
+    if tree is None:
+        return b""
+    return tree.read(name) if tree.is_local else tree.identity(name).encode()
+
+
+def _origin(recipe: Recipe, stage: Stage) -> Origin:
+    """What a result's card and manifest tell of the recipe it is from."""
+    others = (each for each in recipe.stages if each is not stage)
+    methods = dict.fromkeys(each.method for each in (stage, *reversed(list(others))))
+    edges = [
+        (model, each.name or "", each.method)
+        for each in recipe.stages
+        for model, _ in each.models()
+    ]
+    return Origin(recipe.file, recipe.text, stage.name, tuple(methods), stage.place, tuple(edges))
 
 
 def _in_order(stages: Sequence[Stage]) -> list[Stage]:
@@ -298,7 +299,7 @@ def _tokenizer_digest(checkpoint: Checkpoint) -> str:
     digest = sha256()
     for name in vocabularies:
         if name in checkpoint.side_files:
-            digest.update((checkpoint.root / name).read_bytes())
+            digest.update(checkpoint.tree.read(name))
     return digest.hexdigest()
 
 

@@ -15,7 +15,6 @@ from mergegraph.config import Config
 from mergegraph.findings import Check
 from mergegraph.model import SideFiles
 from mergegraph.portions import Portion, divide
-from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Explained
 from mergegraph.tasks import Task
 
@@ -30,12 +29,32 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What asked for a result: the text of a recipe, which of its stages, and by which methods.
+
+    `edges` draws the stages: (model or stage, stage that it goes into, the stage's method).
+    """
+
+    file: str
+    text: str
+    stage: str | None
+    methods: tuple[str, ...]
+    place: str
+    edges: tuple[tuple[str, str, str], ...] = ()
+    command: str = "run"
+
+    @property
+    def name(self) -> str:
+        """The name of the recipe: that of its file, without the ending."""
+        return Path(self.file).stem
+
+
+@dataclass(frozen=True)
 class Directory:
     """One result: what is written beside the tensors, and what it was made from."""
 
     path: Path
-    recipe: Recipe
-    stage: Stage
+    origin: Origin
     seed: int
     config: Config
     sides: SideFiles

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -11,15 +11,28 @@ from typing import Any
 import pluggy
 
 from mergegraph import hookspecs
+from mergegraph.codecs import Codec
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
 from mergegraph.methods import Method
+from mergegraph.trees import Source
+
+_METHODS, _SOURCES, _CODECS = "merge_methods", "model_sources", "tensor_codecs"
+
+# what each hook offers: of which type, by which of its words it is known, and what it is called
+_OFFERED: dict[str, tuple[type[Any], str, str]] = {
+    _METHODS: (Method, "name", "method"),
+    _SOURCES: (Source, "scheme", "source"),
+    _CODECS: (Codec, "name", "codec"),
+}
 
 
 @dataclass(frozen=True)
 class Plugins:
-    """The merge methods of all installed packages, and the packages that could not be loaded."""
+    """What all installed packages offer, and the packages that could not be loaded."""
 
     methods: Mapping[str, Method]
+    sources: Mapping[str, Source]
+    codecs: Mapping[str, Codec]
     packages: Mapping[str, str]
     broken: tuple[str, ...]
 
@@ -44,44 +57,52 @@ def installed_plugins() -> Plugins:
 
 
 def collect(offers: Iterable[tuple[str, Any]], broken: Iterable[str] = ()) -> Plugins:
-    """The methods of loaded plugins, each given with the name of its package."""
-    methods: dict[str, Method] = {}
-    packages: dict[str, str] = {}
+    """What loaded plugins offer, each given with the name of its package."""
+    found: dict[str, dict[str, Any]] = {hook: {} for hook in _OFFERED}
+    packages: dict[tuple[str, str], str] = {}
     failures = list(broken)
     problems = []
     for package, plugin in offers:
         try:
-            found = _methods_of(plugin)
+            offered = list(_offered_by(plugin))
         except Exception as error:  # noqa: BLE001 - the code of a stranger's package
             failures.append(_broken(package, getattr(plugin, "__name__", "plugin"), error))
             continue
-        for each in found:
-            if each.name in methods:
-                fact = _offered_twice(packages[each.name], package)
-                problems.append(Problem(f"method {each.name}", fact))
-            methods[each.name] = each
-            packages[each.name] = package
+        for hook, name, each in offered:
+            if name in found[hook]:
+                fact = _offered_twice(packages[hook, name], package)
+                problems.append(Problem(f"{_OFFERED[hook][2]} {name}", fact))
+            found[hook][name] = each
+            packages[hook, name] = package
     if problems:
         raise ProblemsError(problems)
+    in_order = {hook: MappingProxyType(dict(sorted(found[hook].items()))) for hook in _OFFERED}
+    methods = {name: package for (hook, name), package in packages.items() if hook == _METHODS}
     return Plugins(
-        MappingProxyType(dict(sorted(methods.items()))), MappingProxyType(packages), tuple(failures)
+        methods=in_order[_METHODS],
+        sources=in_order[_SOURCES],
+        codecs=in_order[_CODECS],
+        packages=MappingProxyType(methods),
+        broken=tuple(failures),
     )
 
 
-def _methods_of(plugin: Any) -> list[Method]:
+def _offered_by(plugin: Any) -> Iterator[tuple[str, str, Any]]:
+    """What one plugin offers, by hook and by name."""
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
     manager.check_pending()
-    offered = manager.hook.merge_methods()
-    if not offered:
+    offers = {hook: getattr(manager.hook, hook)() for hook in _OFFERED}
+    if not any(offers.values()):
         fact = "offers nothing: it needs a merge_methods, marked @hookimpl, that returns a list"
         raise MergeGraphError(fact)
-    found = [each for methods in offered for each in methods]
-    for each in found:
-        if not isinstance(each, Method):
-            raise MergeGraphError(f"merge_methods gave {each!r}, which was not made with @method")
-    return found
+    for hook, (kind, word, _) in _OFFERED.items():
+        for each in (each for given in offers[hook] for each in given):
+            if not isinstance(each, kind):
+                made = "was not made with @method" if kind is Method else f"is no {kind.__name__}"
+                raise MergeGraphError(f"{hook} gave {each!r}, which {made}")
+            yield hook, getattr(each, word), each
 
 
 def _offered_twice(first: str, second: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -26,10 +27,14 @@ class MemoryEntry:
         return _part(self.tensor, start, stop).cpu()
 
 
-class Reader:
-    """Input files, each opened once."""
+Stream = Callable[[int, int], bytes]  # the bytes of a file from start to stop
 
-    def __init__(self) -> None:
+
+class Reader:
+    """Input files, each opened once; those that are elsewhere are read through their streams."""
+
+    def __init__(self, streams: Mapping[Path, Stream]) -> None:
+        self._streams = streams
         self._files: dict[Path, int] = {}
         self._lock = Lock()
 
@@ -75,6 +80,10 @@ class Reader:
             done += count
 
     def _read_into(self, path: Path, buffer: memoryview, offset: int) -> int:
+        if path in self._streams:
+            found = self._streams[path](offset, offset + len(buffer))
+            buffer[: len(found)] = found
+            return len(found)
         try:
             descriptor = self._descriptor(path)
             if hasattr(os, "preadv"):

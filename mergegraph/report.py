@@ -239,15 +239,14 @@ def _stages(plan: Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Models and merges: the graph as the recipes draw it."""
     nodes: dict[str, str] = {}
     edges: dict[tuple[str, str], None] = {}
-    for recipe in {id(each.recipe): each.recipe for each in plan.directories}.values():
-        names = {stage.name for stage in recipe.stages if stage.name}
-        for stage in recipe.stages:
-            key = f"{recipe.file}:{stage.name or 'result'}"
-            nodes[key] = f"{stage.name or recipe.name}\n{stage.method}"
-            for model, _ in stage.models():
-                source = f"{recipe.file}:{model}" if model in names else model
-                nodes.setdefault(source, model)
-                edges[source, key] = None
+    for origin in (each.origin for each in plan.directories):
+        stages = {stage: method for _, stage, method in origin.edges}
+        for stage, method in stages.items():
+            nodes[f"{origin.file}:{stage}"] = f"{stage or origin.name}\n{method}"
+        for model, stage, _ in origin.edges:
+            source = f"{origin.file}:{model}" if model in stages else model
+            nodes.setdefault(source, model)
+            edges[source, f"{origin.file}:{stage}"] = None
     return list(nodes.items()), list(edges)
 
 

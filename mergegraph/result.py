@@ -11,9 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mergegraph.checkpoint import INDEX, read_json
+from mergegraph.checkpoint import INDEX
 from mergegraph.errors import MergeGraphError
 from mergegraph.journal import JOURNAL, Journal, read_journal
+from mergegraph.jsonfiles import read_json
 from mergegraph.plans import Directory
 from mergegraph.shards import Shard, Slot, create, index_text
 from mergegraph.writing import File, Writer, cannot_write
@@ -153,10 +154,11 @@ class Result:
 
     def _add_sides(self, texts: Mapping[str, str]) -> None:
         sides = self.directory.sides
+        root = sides.tree.root if sides.tree else Path()
         for name in sides.names:
             target = self.partial / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile((sides.root or Path()) / name, target)
+            shutil.copyfile(root / name, target)
         written = {**texts, **(sides.texts or {})}
         if len(self.shards) > 1:
             written[INDEX] = index_text(self.shards)

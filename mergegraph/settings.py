@@ -27,6 +27,7 @@ class Settings:
     seed: int | None = None
     shard_size: str | int = SHARD_SIZE
     overrides: tuple[str, ...] = ()
+    stream: bool = False
 
     @property
     def budget(self) -> int:

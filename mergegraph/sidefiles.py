@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
+
+from mergegraph.trees import Tree
 
 _WEIGHTS = {
     ".safetensors",
@@ -47,12 +49,33 @@ class Beside:
     notes: tuple[str, ...] = ()
 
 
-def find_side_files(root: Path) -> Beside:
+def find_side_files(tree: Tree) -> Beside:
     """Every file that is neither weights nor written anew, also in folders below.
 
     Hidden files stay behind, and so do folders with weights of their own, which are other models,
     and links that lead out of the model; for these two there is a note.
     """
+    return _on_disk(tree.root) if tree.is_local else _elsewhere(tree.names())
+
+
+def _elsewhere(names: Iterable[str]) -> Beside:
+    """The side files among names: what they hold is not looked at before they are fetched."""
+    paths = [PurePosixPath(name) for name in sorted(names)]
+    others = {path.parent for path in paths if _is_weights(path)} - {PurePosixPath()}
+    found = [
+        path.as_posix()
+        for path in paths
+        if not _is_weights(path)
+        and path.as_posix() not in _WRITTEN_HERE
+        and not any(part.startswith(".") for part in path.parts)
+        and len(path.parts) <= _DEEPEST
+        and not others.intersection(path.parents)
+    ]
+    notes = [f"{each}: not copied, it has weights of its own" for each in sorted(others)]
+    return Beside(tuple(found), tuple(notes))
+
+
+def _on_disk(root: Path) -> Beside:
     files: list[str] = []
     notes: list[str] = []
     for path in _below(root, root, notes):
@@ -97,7 +120,7 @@ def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Path]:
                 yield from _below(path, root, notes)
 
 
-def _is_weights(path: Path) -> bool:
+def _is_weights(path: PurePath) -> bool:
     return path.suffix.lower() in _WEIGHTS or path.name.endswith(".index.json")
 
 

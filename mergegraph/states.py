@@ -74,7 +74,7 @@ def model_of(name: str, state: State, tied: Mapping[str, str]) -> Model:
             entry = MemoryEntry(tensor, Spec.of(tensor), f"memory:{name}:{each}")
             tensors[each] = load(entry=entry)
     stored = {each: task.spec.dtype for each, task in tensors.items()}
-    return Model(name, tensors, stored, {}, SideFiles(), (name,))
+    return Model(name, tensors, stored, {}, SideFiles(), (), is_input=True)
 
 
 def settle(states: Iterable[State]) -> None:

@@ -14,7 +14,11 @@ from mergegraph.plugins import installed_plugins
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mergegraph"
-BUNDLED = ROOT / "plugins" / "mergegraph_methods"
+BUNDLED_FILES = sorted(
+    path
+    for each in ("methods", "sources")
+    for path in (ROOT / "plugins" / f"mergegraph_{each}").glob("*.py")
+)
 EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
 
 # A module, or a package as one, imports only from floors below its own.
@@ -23,7 +27,7 @@ FLOORS = """
     cli testing
     pipeline memory
     execute progress settings
-    computing
+    computing fetching
     blocks
     dispatch fusing kernels report card result targets
     places schedule shards planner
@@ -31,19 +35,20 @@ FLOORS = """
     keeping
     forms
     plans
-    stage
+    stage library
     resolve pages
     inputs listing states
     layers outline describing
-    example plugins
-    hookspecs model patterns portions recipe
-    checkpoint drafts findings fingerprint methods ops reading store writing
-    header journal loops machine parameters tasks trace
-    bits config errors instructions names sidefiles spec strips
+    example plugins model
+    hookspecs patterns portions recipe
+    checkpoint codecs drafts findings fingerprint methods ops reading store writing
+    header journal loops machine parameters sidefiles tasks trace
+    jsonfiles references trees
+    bits config errors instructions names spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports
-DOOR = {"errors", "hookspecs", "methods", "parameters", "spec", "tasks"}
+DOOR = {"codecs", "errors", "hookspecs", "methods", "parameters", "spec", "tasks", "trees"}
 
 # Who may use a library; nobody else in the package does.
 FENCES = {
@@ -197,7 +202,7 @@ def test_nothing_imports_the_bundled_methods():
         assert not {each for each in imported if each.startswith("mergegraph_")}, module
 
 
-@pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BUNDLED_FILES, ids=lambda path: path.stem)
 def test_bundled_methods_use_the_public_door(path):
     for module, name in imports(parsed(path)):
         if unit(module) != "mergegraph":
@@ -216,7 +221,7 @@ def test_example_uses_public_names_only(path):
 
 # -- modules ---------------------------------------------------------------------------------
 
-SOURCES = [*MODULES.values(), *BUNDLED.glob("*.py"), *EXAMPLE.glob("*.py")]
+SOURCES = [*MODULES.values(), *BUNDLED_FILES, *EXAMPLE.glob("*.py")]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}.{path.stem}")

@@ -10,13 +10,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mergegraph.checkpoint import INDEX, open_checkpoint, read_json
+from mergegraph.checkpoint import INDEX, Checkpoint
 from mergegraph.errors import MergeGraphError
+from mergegraph.jsonfiles import read_json
+from mergegraph.library import Library
+from mergegraph.plugins import installed_plugins
+
+
+def open_checkpoint(reference: str) -> Checkpoint:
+    return Library(installed_plugins().sources).checkpoint(reference)
 
 
 def refusal(reference: Path | str) -> str:
     with pytest.raises(MergeGraphError) as caught:
-        open_checkpoint(str(reference))
+        Library({"demo": installed_plugins().sources["demo"]}).shelf().model(str(reference))
     return str(caught.value)
 
 
@@ -376,9 +383,8 @@ def test_adapters_are_refused(checkpoint):
     [
         ("base+adapter", "adapters cannot be merged yet"),
         ("org/name@main+org/adapter", "adapters cannot be merged yet"),
-        ("org/name@main", "revisions cannot be fetched yet"),
-        ("org/name", "models cannot be fetched from the Hub yet"),
-        ("mistralai/Mistral-7B-v0.1", "hf download mistralai/Mistral-7B-v0.1 --local-dir Mistral"),
+        ("base+one+two", "names more than one adapter"),
+        ("s3://bucket/name", "no source for 's3:' is installed; known: demo"),
     ],
 )
 def test_references_that_are_not_supported_yet_say_so(reference, fact):

@@ -171,9 +171,6 @@ def test_a_wrong_recipe_ends_with_2_a_line_for_each_problem_and_nothing_written(
     [
         ("c", "r.yml:3:12: c: no such directory, file or stage"),
         ("./aa", "r.yml:3:12: ./aa: no such directory, file or stage; did you mean 'a'?"),
-        ("org/name", "r.yml:3:12: org/name: no such directory, and models cannot be fetched from "
-         "the Hub yet; download it first (hf download org/name --local-dir name), and name the "
-         "directory"),
         ("a+lora", "r.yml:3:12: a+lora: adapters cannot be merged yet; merge it into its model "
          "first, and name the result"),
         ("r.yml", "r.yml:3:12: r.yml: neither a directory nor a .safetensors file"),

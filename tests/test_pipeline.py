@@ -171,7 +171,7 @@ def test_a_chain_of_stages_reads_every_input_once(family, tmp_path):
     inputs = sum(
         header.nbytes
         - 8
-        - int.from_bytes((account.checkpoint.root / file).read_bytes()[:8], "little")
+        - int.from_bytes((account.checkpoint.path / file).read_bytes()[:8], "little")
         for account in made.plan.accounts
         for file, header in account.checkpoint.headers.items()
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mergegraph import Between, MergeGraphError, PerModel, Spec, method, op
-from mergegraph.checkpoint import open_checkpoint
+from mergegraph.checkpoint import checkpoint_of
 from mergegraph.ops import average, combine, delta, gram, scale, stack
 from mergegraph.ops.arithmetic import cast
 from mergegraph.testing import (
@@ -23,12 +23,17 @@ from mergegraph.testing import (
     tiny_checkpoint,
     tiny_family,
 )
+from mergegraph.trees import LocalTree
 
 # -- tiny checkpoints ------------------------------------------------------------------------
 
 
+def opened(root):
+    return checkpoint_of(str(root), LocalTree(root, str(root)))
+
+
 def test_tiny_checkpoint_is_a_sound_llama(tmp_path):
-    found = open_checkpoint(str(tiny_checkpoint(tmp_path / "tiny", layers=3, hidden=8)))
+    found = opened(tiny_checkpoint(tmp_path / "tiny", layers=3, hidden=8))
     assert found.config["num_hidden_layers"] == 3
     assert found.entries["model.layers.2.mlp.down_proj.weight"].spec == Spec((8, 16), "bfloat16")
     assert "tokenizer.json" in found.side_files
@@ -48,7 +53,7 @@ def test_equal_arguments_give_equal_checkpoints(tmp_path):
 
 
 def test_tied_checkpoint_has_no_head(tmp_path):
-    found = open_checkpoint(str(tiny_checkpoint(tmp_path, is_tied=True)))
+    found = opened(tiny_checkpoint(tmp_path, is_tied=True))
     assert "lm_head.weight" not in found.entries
 
 

@@ -98,8 +98,8 @@ class Checked:
     def mend(self, data: Any, error: Mapping[str, Any]) -> None:
         """Take out what does not fit, or put a stand-in where there must be something."""
         path: Path = error["loc"]
-        if "layer_range" in path:
-            path = path[: path.index("layer_range") + 1]
+        if "layer_range" in path[3:]:  # that of a source, not a module of this name
+            path = path[: path.index("layer_range", 3) + 1]
         for step in path[:-1]:
             data = data[step]
         holder, last = path[-2] if len(path) > 1 else None, path[-1]

@@ -71,6 +71,7 @@ REFUSED = [
     TIES + "seed: -1\n",
     TIES + "tokenizer: {sorce: union}\n",
     "merge_method: passthrough\nslices:\n- sources: [{model: a, layer_range: [0]}]\n",
+    "merge_method: passthrough\nmodules: {layer_range: {modules: 1}}\n",
     "merge_method: passthrough\nslices:\n"
     "- sources: [{model: a, layer_range: [0, 1], parameters: {scael: 1}}]\n",
     "merge_method: linear\nmodules: {text: {models: [{model: a, parameters: {t: 1}}]}}\n",

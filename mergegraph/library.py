@@ -1,0 +1,128 @@
+"""The library: the models that recipes name, each opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mergegraph.checkpoint import Checkpoint, checkpoint_of
+from mergegraph.codecs import Codec
+from mergegraph.config import quantization
+from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.model import Model, checkpoint_model
+from mergegraph.names import is_quantized
+from mergegraph.references import Reference, at_home, exists, is_hub_id, scheme_of
+from mergegraph.trees import LocalTree, Source, Tree
+
+_HUB = "hf"  # the scheme of references without one
+_Place = tuple[Path, tuple[str, ...]]  # the folder of a checkpoint and its files of weights
+
+
+class Library:
+    """Opens what references name: from sources to trees, to checkpoints, and to models."""
+
+    def __init__(self, sources: Mapping[str, Source], codecs: Sequence[Codec] = ()) -> None:
+        self._sources = sources
+        self._codecs = codecs
+        self._opened: dict[str, Checkpoint] = {}
+        self._places: dict[_Place, Checkpoint] = {}
+
+    @property
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """All that were opened; two ways to write one place are one checkpoint."""
+        return tuple(self._places.values())
+
+    def shelf(self) -> Shelf:
+        """The models of one recipe, by its own names for them."""
+        return Shelf(self)
+
+    def checkpoint(self, reference: str) -> Checkpoint:
+        """What a reference names, by its headers; raises MergeGraphError if it is not sound."""
+        if reference not in self._opened:
+            try:
+                self._opened[reference] = checkpoint_of(reference, self.tree(reference))
+            except OSError as error:
+                at = error.filename or reference
+                raise MergeGraphError(f"{at}: cannot be read: {error.strerror}") from error
+        found = self._opened[reference]
+        return self._places.setdefault(place_of(found), found)
+
+    def tree(self, reference: str) -> Tree:
+        """The files that a reference names; raises MergeGraphError if there are none."""
+        if exists(reference):
+            return _on_disk(reference)
+        if found := scheme_of(reference):
+            scheme, rest = found
+            if scheme in self._sources:
+                return self._sources[scheme].open(rest)
+            fact = f"no source for '{scheme}:' is installed{nearest(scheme, self._sources)}"
+            raise MergeGraphError(f"{reference}: {fact}")
+        hint = _beside(reference)
+        if not hint and is_hub_id(reference) and _HUB in self._sources:
+            return self._sources[_HUB].open(reference)
+        raise MergeGraphError(f"{reference}: no such directory, file or stage{hint}")
+
+    def model(self, checkpoint: Checkpoint) -> Model:
+        """A checkpoint's tensors as tasks, quantised ones decoded."""
+        return _decoded(checkpoint_model(checkpoint), self._codecs)
+
+
+class Shelf:
+    """The models that one recipe names: those it names in two ways are one."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._models: dict[_Place, Model] = {}
+
+    def model(self, text: str) -> Model:
+        """The model of a reference; raises MergeGraphError if there is none."""
+        reference = Reference.parse(text)
+        if reference.adapter is not None:
+            raise MergeGraphError(
+                f"{text}: adapters cannot be merged yet; merge it into its model first, and name "
+                "the result"
+            )
+        checkpoint = self._library.checkpoint(reference.model)
+        place = place_of(checkpoint)
+        if place not in self._models:
+            self._models[place] = self._library.model(checkpoint.called(reference.model))
+        return self._models[place]
+
+
+def place_of(checkpoint: Checkpoint) -> _Place:
+    """Where a checkpoint is: its folder, links followed, and its files."""
+    return checkpoint.tree.root.resolve(), tuple(sorted(checkpoint.headers))
+
+
+def _on_disk(reference: str) -> LocalTree:
+    path = at_home(reference)
+    if path.is_dir():
+        return LocalTree(path, str(path))
+    if path.is_file() and path.suffix == ".safetensors":
+        return LocalTree(path.parent, str(path), path.name)
+    raise MergeGraphError(f"{reference}: neither a directory nor a .safetensors file")
+
+
+def _beside(reference: str) -> str:
+    """The nearest name of a directory there is, if one is close."""
+    try:
+        path = at_home(reference)
+        beside = [each.as_posix() for each in path.parent.glob("*") if each.is_dir()]
+    except (OSError, ValueError):
+        return ""
+    return nearest(path.as_posix(), beside, only_close=True)
+
+
+def _decoded(model: Model, codecs: Sequence[Codec]) -> Model:
+    """The model with its quantised tensors made plain; raises MergeGraphError if one is left."""
+    for codec in codecs:
+        if found := codec.decode(model.tensors, model.config):
+            model = model.with_decoded(found)
+    scheme = quantization(model.config)
+    packed = next(filter(is_quantized, model.tensors), None)
+    if scheme or packed:
+        raise MergeGraphError(
+            f"{model.reference}: its weights are quantised ({scheme or packed}); "
+            "dequantise the model first"
+        )
+    return model
