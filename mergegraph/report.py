@@ -197,13 +197,13 @@ def _inputs(told: Explained) -> Iterator[str]:
 def _formula(root: Task) -> Iterator[str]:
     """The tasks as a list of assignments; what whole models come to stands for itself."""
     names: dict[str, str] = {}
-    common = dict(_of_whole_models(root))
+    common = _of_whole_models(root)
     own = dict.fromkeys(walk(root, above=common))
     own = dict.fromkeys([*(each for task in own for each in task.inputs if each in common), *own])
     for i, task in enumerate(own):
         names[task.key] = f"t{i}"
         if task in common:
-            yield f"    t{i} = {_short(task.op)}(...)  of {common[task]} tensors together"
+            yield f"    t{i} = {_short(task.op)}(...)  of {_tensors_of(task)} tensors together"
             continue
         if task.op.cut == "load":
             entry = task.numbers["entry"]
@@ -216,15 +216,33 @@ def _formula(root: Task) -> Iterator[str]:
         yield f"    t{i} = {_short(task.op)}({', '.join(given)})  {how}"
 
 
-def _of_whole_models(root: Task) -> Iterator[tuple[Task, int]]:
-    """Small tasks made of tensors of several shapes, with the number of these tensors."""
-    folded: dict[str, frozenset[Task]] = {}
+def _of_whole_models(root: Task) -> set[Task]:
+    """Small tasks made of tensors of several shapes."""
+    shapes: dict[str, frozenset[tuple[int, ...]]] = {}
+    found = set()
     for task in walk(root):
-        small = [folded[each.key] for each in task.inputs if each.is_small]
-        big = [each for each in task.inputs if not each.is_small] if task.is_small else []
-        folded[task.key] = frozenset(big).union(*small) if task.is_small else frozenset()
-        if task.is_small and len({each.spec.shape for each in folded[task.key]}) > 1:
-            yield task, len(folded[task.key])
+        if not task.is_small:
+            continue
+        big = {each.spec.shape for each in task.inputs if not each.is_small}
+        shapes[task.key] = frozenset(big).union(
+            *(shapes[each.key] for each in task.inputs if each.is_small)
+        )
+        if len(shapes[task.key]) > 1:
+            found.add(task)
+    return found
+
+
+def _tensors_of(small: Task) -> int:
+    """How many tensors a small task is made of."""
+    seen, left, tensors = {small}, [small], set()
+    while left:
+        for each in left.pop().inputs:
+            if not each.is_small:
+                tensors.add(each)
+            elif each not in seen:
+                seen.add(each)
+                left.append(each)
+    return len(tensors)
 
 
 def _drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
