@@ -24,7 +24,7 @@ methods: setup
 	$(BIN)/python -m mergegraph.pages docs/methods
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: setup
 	$(BIN)/ruff check .
