@@ -30,7 +30,8 @@ FLOORS = """
     computing fetching
     blocks
     dispatch fusing kernels report card result targets
-    places schedule shards planner
+    overwriting places shards planner
+    schedule
     fitting
     keeping
     forms
