@@ -9,7 +9,7 @@ from typing import Any
 
 from mergegraph.config import Config
 from mergegraph.errors import MergeGraphError
-from mergegraph.header import Entry, Header, header_of, read_header
+from mergegraph.header import Entry, Header, header_of
 from mergegraph.jsonfiles import parse_json
 from mergegraph.sidefiles import Beside, find_side_files, has_weights, stays_inside
 from mergegraph.trees import Tree
@@ -60,14 +60,6 @@ def checkpoint_of(reference: str, tree: Tree) -> Checkpoint:
     if weight_map:
         _check_index(tree.root / INDEX, weight_map, checkpoint.headers)
     return checkpoint
-
-
-def read_header_of(path: Path) -> dict[str, Entry]:
-    """The tensors of a directory's weights by its files alone, whatever an index says."""
-    if not path.is_dir():
-        raise MergeGraphError(f"{path}: no such directory")
-    headers = [read_header(file) for file in sorted(path.glob("*.safetensors"))]
-    return {name: entry for header in headers for name, entry in header.entries.items()}
 
 
 def _config(tree: Tree) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mergegraph import trust
 from mergegraph.errors import MergeGraphError, RunError
 
 WIDEST = 100  # columns of prose
@@ -181,18 +182,7 @@ def schema() -> None:
     typer.echo(schema_text(installed_plugins().methods))
 
 
-@app.command()
-def verify(
-    directory: Annotated[Path, typer.Argument(help="A result of mergegraph.", show_default=False)],
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
-) -> None:
-    """Recheck a result against its manifest, tensor by tensor."""
-    from mergegraph import pipeline
-
-    differences = pipeline.verify(directory)
-    if differences:
-        raise RunError("\n".join(f"{directory}: {each}" for each in differences))
-    typer.echo(f"{directory}: every tensor is as the manifest says")
+trust.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -24,13 +24,18 @@ _TIED = "tie_word_embeddings"
 
 def layer_counts(config: Config) -> set[int]:
     """Every number of layers that a config, or a config inside it, states."""
-    return {part[key] for part in _parts(config) for key in _COUNTS if type(part.get(key)) is int}
+    return stated(config, _COUNTS)
 
 
 def vocabulary_sizes(config: Config) -> set[int]:
     """Every vocabulary size that a config, or a config inside it, states."""
     found = (part.get("vocab_size") for part in _parts(config))
     return {size for size in found if type(size) is int}
+
+
+def stated(config: Config, keys: Sequence[str]) -> set[int]:
+    """Every whole number that a config, or a config inside it, states for some keys."""
+    return {part[key] for part in _parts(config) for key in keys if type(part.get(key)) is int}
 
 
 def ties_head(config: Config) -> bool | None:

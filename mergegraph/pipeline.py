@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-from mergegraph.card import Provenance, card_text, manifest_text, package_versions
-from mergegraph.checkpoint import read_header_of
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.execute import Progress, execute
 from mergegraph.fetching import fetch, needed, streams
 from mergegraph.fitting import nothing
-from mergegraph.jsonfiles import read_json
 from mergegraph.library import Library
 from mergegraph.machine import free_space, parse_size
+from mergegraph.manifest import Manifest
 from mergegraph.places import place_for
 from mergegraph.planner import expanded, make_plan
-from mergegraph.plans import Directory, Plan
+from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins, installed_plugins
+from mergegraph.provenance import manifest_of, package_versions
 from mergegraph.recipe import Recipe, read_recipe
-from mergegraph.result import MANIFEST, Found, Result, look, partial_path, tidy
+from mergegraph.result import Found, Result, look, partial_path, tidy
 from mergegraph.schedule import (
     TOGETHER_ON_CPU,
     TOGETHER_ON_DEVICE,
@@ -101,7 +98,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-@_no_collection()
 def prepare(
     recipes: Sequence[Paths],
     *,
@@ -114,14 +110,28 @@ def prepare(
     Raises MergeGraphError if a recipe, an input, the budget or the disk will not do.
     """
     settings = settings or Settings()
-    settings.check()
     plugins = installed_plugins()
     read = [read_recipe(str(path), plugins.methods, settings.overrides) for path in recipes]
+    places = _places([each.name for each in read], out)
+    return prepare_recipes(read, plugins, settings, places=places, restart=restart)
+
+
+@_no_collection()
+def prepare_recipes(
+    recipes: Sequence[Recipe],
+    plugins: Plugins,
+    settings: Settings,
+    *,
+    places: Sequence[Path],
+    restart: bool = False,
+) -> Prepared:
+    """The same of recipes that are read already, each with the place of its result."""
+    settings.check()
     plan = make_plan(
-        read,
+        recipes,
         plugins.methods,
         Library(plugins.sources, tuple(plugins.codecs.values())),
-        places=_places([each.name for each in read], out),
+        places=places,
         seed=settings.seed,
         identity=lambda recipe: _identity(plugins, recipe),
     )
@@ -253,50 +263,11 @@ def finish(
                 streams=streams(wanted) if is_streamed else {},
             )
             for result in results.values():
-                result.seal(_texts(prepared, result))
+                result.seal(_manifest(prepared, result))
     finally:
         for result in results.values():
             result.close()
     return Summary(tuple(results), warnings)
-
-
-def verify(path: Paths, on_tensor: Callable[[str], Any] | None = None) -> tuple[str, ...]:
-    """Compare every tensor of a result with its manifest; gives what differs, in sentences.
-
-    Raises MergeGraphError if there is no manifest, or a file cannot be read.
-    """
-    folder = Path(path)
-    manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest.get("tensors"), dict):
-        raise MergeGraphError(f"{folder}: holds no {MANIFEST} to compare with")
-    stored = read_header_of(folder)
-    differences = [
-        f"{name}: not in the manifest" for name in stored if name not in manifest["tensors"]
-    ]
-    for name, told in manifest["tensors"].items():
-        if on_tensor is not None:
-            on_tensor(name)
-        entry = stored.get(name)
-        if entry is None:
-            differences.append(f"{name}: missing")
-        elif (list(entry.spec.shape), entry.spec.dtype) != (told["shape"], told["dtype"]):
-            differences.append(
-                f"{name}: is {entry.spec}, the manifest says {told['dtype']}{told['shape']}"
-            )
-        elif _digest(entry) != told["sha256"]:
-            differences.append(f"{name}: its bytes differ")
-    return tuple(differences)
-
-
-def _digest(entry: Any) -> str:
-    digest = sha256()
-    with entry.path.open("rb") as file:
-        file.seek(entry.offset)
-        left = entry.spec.nbytes
-        while left and (data := file.read(min(left, 2**20))):
-            digest.update(data)
-            left -= len(data)
-    return digest.hexdigest()
 
 
 def _places(names: Sequence[str], out: Paths | None) -> list[Path]:
@@ -325,19 +296,7 @@ def _check_space(layouts: Mapping[Path, tuple[Shard, ...]], found: Mapping[Path,
             )
 
 
-def _texts(prepared: Prepared, result: Result) -> dict[str, str]:
-    directory: Directory = result.directory
-    methods = {
-        name: prepared.plugins.package(name)
-        for name in directory.origin.methods
-        if name in prepared.plugins.packages
-    }
-    provenance = Provenance(
-        packages=package_versions(),
-        methods=methods,
-        settings=prepared.settings.overrides,
+def _manifest(prepared: Prepared, result: Result) -> Manifest:
+    return manifest_of(
+        result.directory, result.shards, result.digests, prepared.settings, prepared.plugins
     )
-    return {
-        MANIFEST: manifest_text(directory, result.shards, result.digests, provenance),
-        "README.md": card_text(directory, provenance),
-    }

@@ -100,3 +100,32 @@ class Display:
             console=self.console,
             transient=True,
         )
+
+
+class Counter:
+    """Counts bytes of one kind on a live line, if there is a terminal to show it on."""
+
+    def __init__(self, doing: str, total: int, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(doing, total=total)
+
+    def __enter__(self) -> Counter:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, nbytes: int) -> None:
+        """Note bytes; called from any thread."""
+        self._bar.advance(self._task, nbytes)

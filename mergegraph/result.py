@@ -6,20 +6,22 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from mergegraph.card import card_text, default_name
 from mergegraph.checkpoint import INDEX
+from mergegraph.digesting import digest_file
 from mergegraph.errors import MergeGraphError
+from mergegraph.frontmatter import CARD
 from mergegraph.journal import JOURNAL, Journal, read_journal
 from mergegraph.jsonfiles import read_json
+from mergegraph.manifest import MANIFEST, Manifest
 from mergegraph.plans import Directory
 from mergegraph.shards import Shard, Slot, create, index_text
 from mergegraph.writing import File, Writer, cannot_write
-
-MANIFEST = "mergegraph.json"
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,12 @@ class Result:
         except OSError as error:
             raise cannot_write(self.partial / JOURNAL, error) from error
 
-    def seal(self, texts: Mapping[str, str]) -> None:
+    def seal(self, manifest: Manifest) -> None:
         """Add the files that go with the weights and give the directory its name."""
         self._writer.drain()
         self._close_files()
         try:
-            self._add_sides(texts)
+            self._add_sides(manifest)
             _put_in_place(self.partial, self.directory.path)
         except OSError as error:
             raise cannot_write(self.partial, error) from error
@@ -152,20 +154,27 @@ class Result:
             file.close()
         self._files.clear()
 
-    def _add_sides(self, texts: Mapping[str, str]) -> None:
+    def _add_sides(self, manifest: Manifest) -> None:
+        """Write what stands beside the weights, last the manifest, which has hashes of it all."""
         sides = self.directory.sides
+        config = self.directory.config
         root = sides.tree.root if sides.tree else Path()
         for name in sides.names:
             target = self.partial / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, target)
-        written = {**texts, **(sides.texts or {})}
+        written = dict(sides.texts or {})
         if len(self.shards) > 1:
             written[INDEX] = index_text(self.shards)
-        if self.directory.config:
-            written["config.json"] = json.dumps(self.directory.config, indent=2) + "\n"
+        if config:
+            written["config.json"] = json.dumps(config, indent=2) + "\n"
+        names = {*sides.names, *written, CARD}
+        written[CARD] = card_text(manifest, default_name(manifest), config, names)
         for name, text in written.items():
             (self.partial / name).write_text(text, encoding="utf-8")
+        digests = {name: digest_file(self.partial / name) for name in names}
+        told = replace(manifest, sides=digests).text()
+        (self.partial / MANIFEST).write_text(told, encoding="utf-8")
 
 
 @dataclass(frozen=True)

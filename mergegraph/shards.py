@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from mergegraph.plans import Output
 from mergegraph.spec import DTYPES, Spec
 
 _LENGTH = 8  # bytes that say how long the header is
+_SHARD = re.compile(r"model(?:-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
 _ALIGN = 4096  # where the tensors start: whole blocks can be written past the page cache
 
 
@@ -31,6 +33,11 @@ class Shard:
     header: bytes
     nbytes: int
     slots: dict[str, Slot]
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file is called as output files are, or their index."""
+    return _SHARD.fullmatch(name) is not None
 
 
 def lay_out(outputs: Sequence[Output], shard_nbytes: int) -> tuple[Shard, ...]:

@@ -25,11 +25,13 @@ EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
 FLOORS = """
     __main__ demo
     cli testing
+    trust
+    publishing reproduction
     pipeline memory
-    execute progress settings
-    computing fetching
+    execute progress provenance verification
+    computing fetching recall settings
     blocks
-    dispatch fusing kernels report card result targets
+    dispatch fusing kernels report result targets
     overwriting places shards planner
     schedule
     fitting
@@ -40,12 +42,14 @@ FLOORS = """
     resolve pages
     inputs listing states
     layers outline describing
-    example plugins model
-    hookspecs patterns portions recipe
+    ancestry card
+    example licences manifest plugins model
+    conformity digesting frontmatter hookspecs lineage patterns portions
+    recipe
     checkpoint codecs drafts findings fingerprint methods ops reading store writing
     header journal loops machine parameters sidefiles tasks trace
     jsonfiles references trees
-    bits config errors instructions names spec strips
+    bits config discretion errors instructions names spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports
@@ -56,7 +60,8 @@ FENCES = {
     "yaml": {"recipe.source"},
     "pluggy": {"plugins", "hookspecs"},
     "networkx": {"plans", "planner", "drafts"},
-    "typer": {"cli"},
+    "typer": {"cli", "trust"},
+    "huggingface_hub": {"publishing"},
     "rich": {"progress"},
     "pydantic": {"recipe.grammar", "recipe.checking"},
     "safetensors": {"testing.checkpoints"},

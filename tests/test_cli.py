@@ -207,8 +207,12 @@ def test_problems_of_several_recipes_are_told_together(cli, recipe, tmp_path):
         (["plan", "r.yml", "--format", "xml"], "--format xml: not one of text, json, dot, mermaid"),
         (["methods", "ties", "--format", "xml"], "--format xml: not one of text, json"),
         (["methods", "tise"], "no merge method 'tise' is installed; did you mean 'ties'?"),
-        (["verify", "a"], "a: holds no mergegraph.json to compare with"),
-        (["verify", "nowhere"], "nowhere: holds no mergegraph.json to compare with"),
+        (["verify", "r.yml"], "r.yml: no such directory"),
+        (["verify", "nowhere"], "nowhere: no such directory"),
+        (["reproduce", "a"], "a: holds no mergegraph.json that says how to make it again"),
+        (["ancestry", "a"],
+         "a: holds no mergegraph.json, and no README.md that names base_model"),
+        (["ancestry", "a", "--format", "dot"], "--format dot: not one of text, json, mermaid"),
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_met_is_one_sentence(cli, recipe, arguments, told):

@@ -24,7 +24,9 @@ def test_a_recipe_of_the_readme_can_be_planned(text, tmp_path):
 
 def test_the_commands_of_the_readme_exist():
     shown = set(re.findall(r"^    mergegraph (\w+)", README, re.MULTILINE))
-    assert shown == {"plan", "run", "verify", "methods", "schema"}
+    assert shown == {
+        *("plan", "run", "verify", "reproduce", "ancestry", "push", "methods", "schema")
+    }
     for command in shown:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
 

@@ -20,6 +20,7 @@ import mergegraph
 from mergegraph import MergeGraphError, fitting, pipeline, schedule, strips
 from mergegraph.errors import RunError
 from mergegraph.result import MANIFEST
+from mergegraph.verification import verify
 from mergegraph.writing import Writer
 
 LINEAR = """
@@ -214,7 +215,7 @@ def test_a_result_that_lacks_a_file_is_not_taken_for_done(family, tmp_path):
     with pytest.raises(MergeGraphError, match="missing or cut; make it anew with --restart"):
         mergegraph.run(recipe, out=tmp_path / "out")
     mergegraph.run(recipe, out=tmp_path / "out", restart=True)
-    assert pipeline.verify(tmp_path / "out") == ()
+    assert verify(tmp_path / "out").differences == ()
 
 
 @pytest.mark.parametrize("place", ["file/x", "link"])
@@ -292,8 +293,7 @@ def test_interrupted_work_continues(family, tmp_path, monkeypatch):
     mergegraph.run(recipe, out=tmp_path / "whole")
     assert tensors(tmp_path / "out").keys() == tensors(tmp_path / "whole").keys()
     for each in (tmp_path / "whole").iterdir():
-        if each.name != "README.md":  # which names the directory
-            assert each.read_bytes() == (tmp_path / "out" / each.name).read_bytes()
+        assert each.read_bytes() == (tmp_path / "out" / each.name).read_bytes()
 
 
 def test_work_of_another_plan_is_not_continued(family, tmp_path, monkeypatch):
@@ -316,6 +316,7 @@ def test_a_killed_run_leaves_nothing_that_looks_whole_and_continues(family, tmp_
     for name in ("a", "b", "base"):
         large = {f"layers.{i}.w": torch.randn(512, 1024, generator=random) for i in range(12)}
         save_file(large, tmp_path / name / "model.safetensors")
+        (tmp_path / name / "config.json").write_text('{"num_hidden_layers": 12}')
     recipe = family(DARE)
     command = [sys.executable, "-m", "mergegraph", "run", str(recipe), "--threads", "1"]
     for _ in range(2):
@@ -338,7 +339,7 @@ def test_a_killed_run_leaves_nothing_that_looks_whole_and_continues(family, tmp_
         [*command, "--out", str(tmp_path / "whole")], check=True, stderr=subprocess.DEVNULL
     )
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")
-    assert pipeline.verify(tmp_path / "out") == ()
+    assert verify(tmp_path / "out").differences == ()
 
 
 def test_verify_names_the_tensor_whose_bytes_differ(family, tmp_path):
@@ -347,7 +348,7 @@ def test_verify_names_the_tensor_whose_bytes_differ(family, tmp_path):
     changed = bytearray(file.read_bytes())
     changed[-1] ^= 1
     file.write_bytes(changed)
-    (difference,) = pipeline.verify(tmp_path / "out")
+    (difference,) = verify(tmp_path / "out").differences
     assert difference.endswith("its bytes differ")
 
 
@@ -518,7 +519,7 @@ def test_the_card_names_parents_relation_and_recipe(family, tmp_path):
     mergegraph.run(family(TIES), out=tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
-    assert front["base_model"] == [str(tmp_path / each) for each in ("base", "a", "b")]
+    assert all(f"- `{tmp_path / each}`\n" in card for each in ("base", "a", "b"))
     assert front["base_model_relation"] == "merge"
     assert {"merge", "mergegraph", "ties"} <= set(front["tags"])
     assert "merge_method: ties" in card
@@ -569,7 +570,7 @@ def test_two_runs_on_one_output_do_not_mix(family, tmp_path):
             pipeline.finish(second)
         result.close()
     pipeline.finish(second)
-    assert pipeline.verify(tmp_path / "out") == ()
+    assert verify(tmp_path / "out").differences == ()
 
 
 def test_a_result_may_stand_beside_a_single_file_that_it_is_made_of(family, tmp_path):
