@@ -1,10 +1,15 @@
-"""config.json of a model: what it says of layers and vocabulary, and how it follows a merge."""
+"""config.json of a model: what it says of layers and vocabulary, and how it follows a merge.
+
+A model in several folders has the config of each under the folder's name with a slash, as `unet/`.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from mergegraph.names import part_of
 
 Config = Mapping[str, Any]
 
@@ -20,6 +25,29 @@ _COUNTS = (
 )
 _QUANTIZED = ("quantization_config", "compression_config", "quantization")
 _TIED = "tie_word_embeddings"
+
+
+def config_of(config: Config, name: str) -> Config:
+    """The config of the part of a model that a tensor belongs to; without parts, the whole."""
+    found: Config = config.get(part_of(name), config)
+    return found
+
+
+def in_part(
+    config: Config, name: str, change: Callable[[Config], dict[str, Any]]
+) -> dict[str, Any]:
+    """The config with that of the part changed that a tensor belongs to."""
+    part = part_of(name)
+    return {**config, part: change(config[part])} if part in config else change(config)
+
+
+def config_files(config: Config) -> Iterator[tuple[str, Config]]:
+    """The files that a config is stored in, with the content of each."""
+    if own := {key: value for key, value in config.items() if not key.endswith("/")}:
+        yield "config.json", own
+    for key, value in config.items():
+        if key.endswith("/"):
+            yield f"{key}config.json", value
 
 
 def layer_counts(config: Config) -> set[int]:
@@ -69,6 +97,10 @@ def with_layers(
     The stack's layer count, which was `before`, becomes the new count, and lists beside it with an
     element for each layer are put together from the elements of the layers they describe.
     """
+    if part_of(stack) in config:
+        inside = [(config_of(each, stack), layer) for each, layer in sources]
+        rest = stack.removeprefix(part_of(stack))
+        return in_part(config, stack, lambda own: with_layers(own, rest, before, inside))
     adapted = copy.deepcopy(dict(config))
     for path, part, count in _counts_of(adapted, stack, before):
         for key, value in list(part.items()):
@@ -118,10 +150,33 @@ def with_untied_head(config: Config) -> dict[str, Any]:
     return adapted
 
 
+def with_dtypes(config: Config, dtypes: Mapping[str, str]) -> dict[str, Any]:
+    """The config of each part naming the dtype that most of the part's weights are stored in.
+
+    The parts of a pipeline are of many kinds, and only those that speak of a dtype have it named.
+    """
+    adapted = {
+        key: _renamed(value, dtypes[key]) if key in dtypes else value
+        for key, value in config.items()
+        if key.endswith("/")
+    }
+    own = {key: value for key, value in config.items() if not key.endswith("/")}
+    return {**(with_dtype(own, dtypes[""]) if own and "" in dtypes else own), **adapted}
+
+
 def with_dtype(config: Config, dtype: str) -> dict[str, Any]:
-    """The config naming the dtype that most of the weights are stored in."""
+    """The config naming the dtype that most of the weights are stored in.
+
+    Those of diffusers, which name a class, do not speak of it.
+    """
+    if "_class_name" in config:
+        return _renamed(config, dtype)
+    key = "dtype" if "dtype" in config else "torch_dtype"
+    return _renamed({**config, key: dtype}, dtype)
+
+
+def _renamed(config: Config, dtype: str) -> dict[str, Any]:
     adapted = copy.deepcopy(dict(config))
-    adapted["dtype" if "dtype" in config else "torch_dtype"] = dtype
     for part in _parts(adapted):
         for key in ("dtype", "torch_dtype"):
             if isinstance(part.get(key), str):

@@ -37,11 +37,13 @@ _MORE_LAYERS = ("num_nextn_predict_layers",)  # stored behind the last layer
 _GENERATES = "ForCausalLM"
 _HEAD = "lm_head.weight"
 _MATRIX = 2
+_INDEX = ".safetensors.index.json"
+_OF_DIFFUSERS = "_class_name"  # its configs use the same words for other things
 
 
 def against_config(config: Config, entries: Entries) -> Iterator[str]:
     """What a config says of layers, vocabulary, width, head and dtype, where tensors differ."""
-    if config:
+    if config and _OF_DIFFUSERS not in config:
         yield from _layers(config, entries)
         yield from _vocabulary(config, entries)
         yield from _head(config, entries)
@@ -52,26 +54,28 @@ def against_config(config: Config, entries: Entries) -> Iterator[str]:
 def against_index(folder: Path, entries: Entries) -> Iterator[str]:
     """Where the index and the files differ, or an index is missing."""
     files = sorted({entry.path.name for entry in entries.values()})
-    if not (folder / INDEX).is_file():
+    there = sorted(folder.glob(f"*{_INDEX}"))
+    at = there[0].name if there else INDEX
+    if not there:
         if len(files) > 1:
-            yield f"{INDEX}: missing, and the tensors are in {len(files)} files"
+            yield f"{at}: missing, and the tensors are in {len(files)} files"
         return
     try:
-        index = read_json(folder / INDEX)
+        index = read_json(folder / at)
     except MergeGraphError as error:
-        yield f"{INDEX}: {error}"
+        yield f"{at}: {error}"
         return
     told = index.get("weight_map")
     if not isinstance(told, dict):
-        yield f"{INDEX}: has no weight_map"
+        yield f"{at}: has no weight_map"
         return
     for name, file in told.items():
         if name not in entries:
-            yield f"{INDEX}: names {name}, which is in no file"
+            yield f"{at}: names {name}, which is in no file"
         elif entries[name].path.name != file:
-            yield f"{INDEX}: says that {name} is in {file}, it is in {entries[name].path.name}"
-    yield from (f"{INDEX}: does not name {name}" for name in entries if name not in told)
-    yield from _total(index, entries)
+            yield f"{at}: says that {name} is in {file}, it is in {entries[name].path.name}"
+    yield from (f"{at}: does not name {name}" for name in entries if name not in told)
+    yield from (f"{at}: {each}" for each in _total(index, entries))
 
 
 def _total(index: Mapping[str, Any], entries: Entries) -> Iterator[str]:
@@ -79,7 +83,7 @@ def _total(index: Mapping[str, Any], entries: Entries) -> Iterator[str]:
     total = about.get("total_size") if isinstance(about, dict) else None
     stored = sum(entry.spec.nbytes for entry in entries.values())
     if type(total) is int and total != stored:
-        yield f"{INDEX}: says total_size {total}, the tensors have {stored} bytes"
+        yield f"says total_size {total}, the tensors have {stored} bytes"
 
 
 def _layers(config: Config, entries: Entries) -> Iterator[str]:

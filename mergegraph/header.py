@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
 from pathlib import Path
@@ -25,21 +25,27 @@ _LONGEST_NUMBER = 20  # digits of 2 ** 64
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a tensor's bytes are; `identity` stands for their content in task keys."""
+    """Where a tensor's bytes are; `identity` stands for their content in task keys.
+
+    Where the file has the tensor's axes in another order, `axes` are they, and the spec follows it.
+    """
 
     path: Path
     offset: int
     spec: Spec
     identity: str
+    axes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Header:
-    """The tensors of one file, and the file's identity."""
+    """The tensors of one file, the file's identity, and what it says beside its tensors."""
 
     entries: Mapping[str, Entry]
     digest: str
     nbytes: int
+    words: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_header(path: Path) -> Header:
@@ -55,7 +61,7 @@ def header_of(tree: Tree, name: str) -> Header:
     text = tree.read(name, _PREFIX, _PREFIX + _length(path, prefix, size))
     digest = sha256(prefix + text).hexdigest()
     start = _PREFIX + len(text)
-    tensors = _parse(path, text)
+    tensors, words = _parse(path, text)
     told = f"{tree.identity(name)}:{digest}"
     identity = sha256(told.encode()).hexdigest()[:32]  # short: every task key is made of one
     specs: dict[Spec, Spec] = {}  # equal ones are one object: tensors are many, shapes few
@@ -65,7 +71,7 @@ def header_of(tree: Tree, name: str) -> Header:
         spec = specs.setdefault(spec, spec)
         entries[each] = _entry(path, each, found, spec, start, size, identity)
     _check_gaps(path, entries, start, size)
-    return Header(entries, digest, size)
+    return Header(entries, digest, size, words)
 
 
 def _length(path: Path, prefix: bytes, size: int) -> int:
@@ -77,21 +83,23 @@ def _length(path: Path, prefix: bytes, size: int) -> int:
     return length
 
 
-def _parse(path: Path, text: bytes) -> dict[str, Any]:
+def _parse(path: Path, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a header says of tensors, and the words beside."""
     try:
         found = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_int=_count)
     except (ValueError, RecursionError) as error:
         raise _bad(path, f"the header is not sound JSON ({error})") from error
     if not isinstance(found, dict):
         raise _bad(path, "the header is not a JSON object")
-    _check_notes(path, found.pop("__metadata__", None))
-    return found
+    words = found.pop("__metadata__", None)
+    _check_words(path, words)
+    return found, words or {}
 
 
-def _check_notes(path: Path, notes: Any) -> None:
-    if notes is None:
+def _check_words(path: Path, words: Any) -> None:
+    if words is None:
         return
-    if not isinstance(notes, dict) or not all(map(_is_text, (*notes, *notes.values()))):
+    if not isinstance(words, dict) or not all(map(_is_text, (*words, *words.values()))):
         raise _bad(path, "its __metadata__ does not map words to words")
 
 

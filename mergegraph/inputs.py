@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mergegraph import config as configs
@@ -10,7 +10,7 @@ from mergegraph.errors import MergeGraphError
 from mergegraph.findings import Findings
 from mergegraph.methods import Method
 from mergegraph.model import Model
-from mergegraph.names import is_embedding, is_head, layer_of
+from mergegraph.names import is_embedding, is_head, layer_of, part_of
 from mergegraph.ops.arithmetic import cast, crop, extend, fill_nonfinite, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.outline import Outline, Part
@@ -50,6 +50,7 @@ class InputReader:
         self.findings = findings
         self.vocabularies: dict[int, int] = {}
         self.missing: dict[tuple[str, str, str], list[str]] = {}
+        self.lacking: dict[str, list[str]] = {}  # by what becomes of them
 
     def take(self, outline: Outline) -> Taken:
         """The inputs that there are; those missing are dealt with as `on_missing` says."""
@@ -97,8 +98,8 @@ class InputReader:
         if part.name in heads:
             if all(_is_tied(each) for each in parts):
                 return None, ""  # merged once, as the embedding
-            if part.name not in model.tensors and configs.ties_head(model.config) is not False:
-                embedding = next((name for name in model.tensors if is_embedding(name)), None)
+            if part.name not in model.tensors and configs.ties_head(_config(part)) is not False:
+                embedding = next(_embeddings(part), None)
                 if embedding:
                     told = f"{part.name} is tied to {embedding}, which stands for it"
                     self.findings.note(f"{model.reference}: {told}")
@@ -114,12 +115,15 @@ class InputReader:
         names = ", ".join(dict.fromkeys(part.model.reference for part in missing))
         base = next((each for each in found if each.is_base), None)
         if self.stage.on_missing == "skip":
-            self.findings.note(f"{outline.name}: merged without {names}, which lack it")
+            self.lacking.setdefault(f"merged without {names}", []).append(outline.name)
             if found == [base] or (self.method.needs_base and base is None):
                 return Taken(copied=found[0])
             return Taken(tuple(found))
+        if self.stage.on_missing == "drop":
+            self.lacking.setdefault(f"left out, not in {names}", []).append(outline.name)
+            return Taken()
         if self.stage.on_missing == "base" and base is not None:
-            self.findings.note(f"{outline.name}: taken from the base, {names} lack it")
+            self.lacking.setdefault(f"the base's, not in {names}", []).append(outline.name)
             return Taken(copied=base)
         there = found[0].part.model.reference
         self.missing.setdefault((missing[0].source.place, names, there), []).append(outline.name)
@@ -131,12 +135,13 @@ class InputReader:
         remedy = (
             "on_missing is base, but there is no base_model; name one, or use skip"
             if no_base
-            else "set on_missing to skip or base"
+            else "set on_missing to skip, base or drop"
         )
         for (place, names, there), tensors in self.missing.items():
-            more = f" and {len(tensors) - 1} more tensors" if len(tensors) > 1 else ""
-            fact = f"{tensors[0]}{more}: not in {names}, but in {there}; {remedy}"
+            fact = f"{_some(tensors)}: not in {names}, but in {there}; {remedy}"
             self.findings.wrong(place, fact, names)
+        for fate, tensors in self.lacking.items():
+            self.findings.note(f"{_some(tensors)}: {fate}")
 
     def shaped(self, outline: Outline, inputs: Sequence[Input]) -> list[Input]:
         """Inputs of one shape: vocabularies cut or extended as `on_vocab` says.
@@ -177,6 +182,10 @@ class InputReader:
         return _filled(work) if self.stage.on_nonfinite == "base" else work
 
 
+def _some(names: Sequence[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more tensors" if len(names) > 1 else "")
+
+
 def _filled(inputs: Sequence[Input]) -> list[Input]:
     """Inputs whose NaN and infinite entries are the base's, or else the mean of the others."""
     base = next((each for each in inputs if each.is_base), None)
@@ -191,10 +200,21 @@ def _filled(inputs: Sequence[Input]) -> list[Input]:
 def _is_tied(head: Part) -> bool:
     """Whether a head, stored or not, is by its model's config the same as an embedding."""
     tensors = head.model.tensors
-    shapes = {task.spec.shape for name, task in tensors.items() if is_embedding(name)}
+    shapes = {tensors[name].spec.shape for name in _embeddings(head)}
     stored = tensors.get(head.name)
     fits = bool(shapes) and (stored is None or stored.spec.shape in shapes)
-    return fits and bool(configs.ties_head(head.model.config))
+    return fits and bool(configs.ties_head(_config(head)))
+
+
+def _embeddings(head: Part) -> Iterator[str]:
+    """The embeddings of the model that a head belongs to, or of its part."""
+    names = head.model.tensors
+    return (n for n in names if is_embedding(n) and part_of(n) == part_of(head.name))
+
+
+def _config(part: Part) -> configs.Config:
+    """The config that speaks of a tensor."""
+    return configs.config_of(part.model.config, part.name)
 
 
 def _is_vocabulary(given: Input) -> bool:
@@ -202,7 +222,7 @@ def _is_vocabulary(given: Input) -> bool:
     name, spec = given.part.name, given.task.spec
     if is_embedding(name) or is_head(name):
         return True
-    sizes = configs.vocabulary_sizes(given.part.model.config)
+    sizes = configs.vocabulary_sizes(_config(given.part))
     return layer_of(name) is None and bool(spec.shape) and spec.shape[0] in sizes
 
 

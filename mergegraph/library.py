@@ -13,6 +13,7 @@ from mergegraph.model import Model, checkpoint_model
 from mergegraph.names import is_quantized
 from mergegraph.references import Reference, at_home, exists, is_hub_id, scheme_of
 from mergegraph.trees import LocalTree, Source, Tree
+from mergegraph.weights import KINDS
 
 _HUB = "hf"  # the scheme of references without one
 _Place = tuple[Path, tuple[str, ...]]  # the folder of a checkpoint and its files of weights
@@ -98,9 +99,11 @@ def _on_disk(reference: str) -> LocalTree:
     path = at_home(reference)
     if path.is_dir():
         return LocalTree(path, str(path))
-    if path.is_file() and path.suffix == ".safetensors":
+    if path.is_file() and path.suffix in KINDS:
         return LocalTree(path.parent, str(path), path.name)
-    raise MergeGraphError(f"{reference}: neither a directory nor a .safetensors file")
+    raise MergeGraphError(
+        f"{reference}: neither a directory nor a file of weights ({', '.join(KINDS)})"
+    )
 
 
 def _beside(reference: str) -> str:

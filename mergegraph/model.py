@@ -9,19 +9,25 @@ from functools import cached_property
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.codecs import Decoded
 from mergegraph.config import Config, layer_counts, without_quantization
-from mergegraph.names import layer_of, layer_stacks
-from mergegraph.ops.arithmetic import load
+from mergegraph.header import Entry
+from mergegraph.names import layer_of, layer_stacks, stands_under
+from mergegraph.ops.arithmetic import load, reorder
 from mergegraph.tasks import Task
 from mergegraph.trees import Tree
 
 
 @dataclass(frozen=True)
 class SideFiles:
-    """Files to be copied beside the weights, and texts to be written."""
+    """Files to be copied beside the weights, and texts to be written.
+
+    `stems` has what the files of weights are called in each folder, `words` what their headers say.
+    """
 
     tree: Tree | None = None
     names: tuple[str, ...] = ()
     texts: Mapping[str, str] | None = None
+    stems: Mapping[str, str] | None = None
+    words: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Model:
         It is the only one below `prefix`, or the only one of the length that the config states.
         """
         stacks = [
-            stack for stack in self.stacks if prefix is None or f"{stack}.".startswith(f"{prefix}.")
+            stack for stack in self.stacks if prefix is None or stands_under(f"{stack}.", prefix)
         ]
         if len(stacks) > 1:
             stated = layer_counts(self.config)
@@ -84,10 +90,16 @@ def checkpoint_model(checkpoint: Checkpoint) -> Model:
     """The model of a checkpoint: every tensor a load."""
     return Model(
         reference=checkpoint.reference,
-        tensors={name: load(entry=entry) for name, entry in checkpoint.entries.items()},
+        tensors={name: _loaded(entry) for name, entry in checkpoint.entries.items()},
         stored={name: entry.spec.dtype for name, entry in checkpoint.entries.items()},
         config=checkpoint.config,
-        sides=SideFiles(checkpoint.tree, checkpoint.side_files),
+        sides=SideFiles(
+            checkpoint.tree, checkpoint.side_files, stems=checkpoint.stems, words=checkpoint.words
+        ),
         parents=(checkpoint,),
         is_input=True,
     )
+
+
+def _loaded(entry: Entry) -> Task:
+    return reorder(load(entry=entry), axes=entry.axes) if entry.axes else load(entry=entry)

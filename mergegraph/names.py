@@ -9,16 +9,16 @@ from types import MappingProxyType
 
 _LAYER = re.compile(r"(?P<stack>.*?[A-Za-z_]\w*)\.(?P<index>\d+)\.(?P<rest>.+)")
 _EMBEDDING = re.compile(
-    r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|embeddings|embed_in|shared"
+    r"(?:^|[./])(?:embed_tokens|wte|word_embeddings|tok_embeddings|embeddings|embed_in|shared"
     r"|token_embedding)\.weight$"
 )
 _HEAD = re.compile(
     r"(?:^(?:output|decoder|proj_out)"
-    r"|(?:^|\.)(?:lm_head|embed_out|output_layer|output_projection"
+    r"|(?:^|[./])(?:lm_head|embed_out|output_layer|output_projection"
     r"|(?:lm_head|predictions)\.decoder))\.weight$"
 )
 _QUANTIZED = re.compile(
-    r"(?:^|\.)(?:qweight|qzeros|weight_scale|weight_scale_inv|weight_packed|SCB"
+    r"(?:^|\.)(?:qweight|qzeros|weight_scale|weight_scale_inv|weight_packed|SCB|scaled_fp8|scale_weight"
     r"|weight\.(?:absmax|quant_map|nested_absmax|quant_state\..+)|\w+_proj_(?:blocks|scales))$"
 )
 _BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem|pre_la?y")
@@ -66,6 +66,16 @@ def is_embedding(name: str) -> bool:
 def is_head(name: str) -> bool:
     """Whether a tensor maps hidden states to a vocabulary."""
     return bool(_HEAD.search(name)) and layer_of(name) is None
+
+
+def part_of(name: str) -> str:
+    """The folder of the part of a model that a tensor belongs to, as `unet/`; "" is the root."""
+    return name[: name.rfind("/") + 1]
+
+
+def stands_under(name: str, prefix: str) -> bool:
+    """Whether a tensor belongs to what a prefix names: a module, or a part of a model."""
+    return name.startswith((f"{prefix}.", f"{prefix}/"))
 
 
 def is_quantized(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mergegraph.errors import Problem, nearest
 from mergegraph.model import Model
-from mergegraph.names import LayerName, layer_of, stands_before_layers
+from mergegraph.names import LayerName, layer_of, stands_before_layers, stands_under
 from mergegraph.recipe import Module, Slice, Source, Stage
 
 
@@ -56,7 +56,7 @@ class OutlineReader:
         prefixes = [module.prefix for module in self.stage.modules if module.prefix is not None]
         for module in self.stage.modules:
             for other in prefixes:
-                if module.prefix is not None and module.prefix.startswith(f"{other}."):
+                if module.prefix is not None and stands_under(module.prefix, other):
                     fact = (
                         f"module '{module.prefix}' is a part of module '{other}'; name one of them"
                     )
@@ -69,8 +69,8 @@ class OutlineReader:
 
         def covers(name: str) -> bool:
             if module.prefix is not None:
-                return name.startswith(f"{module.prefix}.")
-            return not any(name.startswith(f"{prefix}.") for prefix in prefixes)
+                return stands_under(name, module.prefix)
+            return not any(stands_under(name, prefix) for prefix in prefixes)
 
         if module.prefix is not None and not any(map(covers, self.donor.tensors)):
             known = {part for name in self.donor.tensors for part in _prefixes(name)}
@@ -236,7 +236,7 @@ class OutlineReader:
         source = Source(self.stage.donor, None, {}, self.stage.place)
         part = Slice((source,), None, {}, self.stage.place)
         for name in self.donor.tensors:
-            if not any(name.startswith(f"{prefix}.") for prefix in prefixes):
+            if not any(stands_under(name, prefix) for prefix in prefixes):
                 kept = Part(source, self.donor, name)
                 yield Outline(name, 0.0, part, module, (kept,), None, is_copy=True)
 
@@ -268,5 +268,5 @@ def _union(models: Iterable[Model]) -> dict[str, None]:
 
 
 def _prefixes(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    return (".".join(parts[:i]) for i in range(1, min(len(parts), 4)))
+    ends = [i for i, letter in enumerate(name) if letter in "./"]
+    return (name[:end] for end in ends[:3])

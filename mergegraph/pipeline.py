@@ -145,7 +145,12 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
     """
     shard_nbytes = parse_size(settings.shard_size, "--shard-size")
     layouts = {
-        each.path: lay_out([o for o in plan.outputs if o.directory == each.path], shard_nbytes)
+        each.path: lay_out(
+            [o for o in plan.outputs if o.directory == each.path],
+            shard_nbytes,
+            each.sides.stems,
+            each.sides.words,
+        )
         for each in plan.directories
     }
     found = {

@@ -19,6 +19,7 @@ from mergegraph.findings import Check
 from mergegraph.library import Library
 from mergegraph.methods import Method
 from mergegraph.model import Model, SideFiles
+from mergegraph.names import part_of
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.plans import Account, Directory, Origin, Output, Plan, plan_of
@@ -52,7 +53,7 @@ def make_plan(
         made,
         directories=tuple(planner.directories),
         accounts=tuple(_accounts(made, library.checkpoints)),
-        notes=tuple(dict.fromkeys(planner.notes)),
+        notes=tuple(dict.fromkeys([*planner.notes, *_remarks(library)])),
     )
 
 
@@ -135,7 +136,7 @@ class _Planner:
         self.checks += checks
         config = made.model.config
         if config:
-            config = configs.with_dtype(config, _main_dtype(outputs))
+            config = configs.with_dtypes(config, _main_dtypes(config, outputs))
         sides = self.sides(stage, made.model)
         directory = Directory(
             path=path,
@@ -206,6 +207,10 @@ class _Planner:
             self.problems.append(Problem(stage.place, fact))
 
 
+def _remarks(library: Library) -> Iterable[str]:
+    return (remark for each in library.checkpoints for remark in each.remarks)
+
+
 def _key(identity: str, outputs: Sequence[Output], config: configs.Config, sides: SideFiles) -> str:
     """A digest of everything that the bytes of a result depend on."""
     digest = sha256(identity.encode())
@@ -215,6 +220,8 @@ def _key(identity: str, outputs: Sequence[Output], config: configs.Config, sides
     for name in sides.names:
         digest.update(f"{name}\n".encode() + _told(sides.tree, name))
     digest.update(json.dumps(dict(sides.texts or {}), sort_keys=True).encode())
+    if sides.words:
+        digest.update(json.dumps(dict(sides.words), sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -281,6 +288,15 @@ def outputs_of(stage: Stage, model: Model, directory: Path) -> tuple[list[Output
         if each.task.spec.is_float and each.task.op is not load
     ]
     return outputs, checks
+
+
+def _main_dtypes(config: configs.Config, outputs: Sequence[Output]) -> dict[str, str]:
+    """The dtype of each part of a model; of a model without parts that of the root."""
+    parts: dict[str, list[Output]] = {"": []}
+    for each in outputs:
+        part = part_of(each.name)
+        parts.setdefault(part if part in config else "", []).append(each)
+    return {part: _main_dtype(inside) for part, inside in parts.items()}
 
 
 def _main_dtype(outputs: Sequence[Output]) -> str:

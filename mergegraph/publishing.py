@@ -84,7 +84,7 @@ def _retold(folder: Path, name: str) -> str | None:
     except UnicodeDecodeError:
         return None
     told = without_home(text)
-    if name == "config.json":
+    if path.name == "config.json":
         told = _without_origin(path, told)
     return told if told != text else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.card import card_text, default_name
-from mergegraph.checkpoint import INDEX
+from mergegraph.config import config_files
 from mergegraph.digesting import digest_file
 from mergegraph.errors import MergeGraphError
 from mergegraph.frontmatter import CARD
@@ -20,7 +20,7 @@ from mergegraph.journal import JOURNAL, Journal, read_journal
 from mergegraph.jsonfiles import read_json
 from mergegraph.manifest import MANIFEST, Manifest
 from mergegraph.plans import Directory
-from mergegraph.shards import Shard, Slot, create, index_text
+from mergegraph.shards import Shard, Slot, create, index_texts
 from mergegraph.writing import File, Writer, cannot_write
 
 
@@ -163,11 +163,9 @@ class Result:
             target = self.partial / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, target)
-        written = dict(sides.texts or {})
-        if len(self.shards) > 1:
-            written[INDEX] = index_text(self.shards)
-        if config:
-            written["config.json"] = json.dumps(config, indent=2) + "\n"
+        written = {**(sides.texts or {}), **index_texts(self.shards)}
+        for name, part in config_files(config):
+            written[name] = json.dumps(part, indent=2) + "\n"
         names = {*sides.names, *written, CARD}
         written[CARD] = card_text(manifest, default_name(manifest), config, names)
         for name, text in written.items():

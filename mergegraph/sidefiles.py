@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -36,6 +37,7 @@ _WEIGHTS = {
     ".llamafile",
 }
 _WRITTEN_HERE = {"README.md", "config.json", "mergegraph.json", "mergekit_config.yml"}
+_INDEX = re.compile(r"\.index(?:\.[\w-]+)?\.json$")
 _DEEPEST = 3  # parts of a name: files in folders of folders belong to something else
 _PICKLE = b"\x80"
 _ZIP = b"PK\x03\x04"  # what torch.save writes
@@ -49,19 +51,26 @@ class Beside:
     notes: tuple[str, ...] = ()
 
 
-def find_side_files(tree: Tree) -> Beside:
+def find_side_files(tree: Tree, parts: Collection[str] = ("",)) -> Beside:
     """Every file that is neither weights nor written anew, also in folders below.
 
     Hidden files stay behind, and so do folders with weights of their own, which are other models,
-    and links that lead out of the model; for these two there is a note.
+    and links that lead out of the model; for these two there is a note. The folders of the model's
+    own parts are no other models.
     """
-    return _on_disk(tree.root) if tree.is_local else _elsewhere(tree.names())
+    found = _on_disk(tree.root, parts) if tree.is_local else _elsewhere(tree.names(), parts)
+    configs = {f"{part}config.json" for part in parts}
+    files = tuple(name for name in found.files if name not in configs)
+    code = [name for name in files if name.endswith(".py")]
+    told = f"{tree.label}: its code is copied, and not run: {', '.join(code)}"
+    return Beside(files, (*found.notes, told) if code else found.notes)
 
 
-def _elsewhere(names: Iterable[str]) -> Beside:
+def _elsewhere(names: Iterable[str], parts: Collection[str]) -> Beside:
     """The side files among names: what they hold is not looked at before they are fetched."""
     paths = [PurePosixPath(name) for name in sorted(names)]
-    others = {path.parent for path in paths if _is_weights(path)} - {PurePosixPath()}
+    own = {PurePosixPath(part) for part in ("", *parts)}
+    others = {path.parent for path in paths if _is_weights(path)} - own
     found = [
         path.as_posix()
         for path in paths
@@ -75,10 +84,10 @@ def _elsewhere(names: Iterable[str]) -> Beside:
     return Beside(tuple(found), tuple(notes))
 
 
-def _on_disk(root: Path) -> Beside:
+def _on_disk(root: Path, parts: Collection[str]) -> Beside:
     files: list[str] = []
     notes: list[str] = []
-    for path in _below(root, root, notes):
+    for path in _below(root, root, parts, notes):
         name = path.relative_to(root).as_posix()
         if name in _WRITTEN_HERE or not path.is_file() or _is_weights(path):
             continue
@@ -105,7 +114,7 @@ def has_weights(folder: Path) -> bool:
     return any(map(_is_weights, folder.iterdir()))
 
 
-def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Path]:
+def _below(folder: Path, root: Path, parts: Collection[str], notes: list[str]) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
@@ -114,14 +123,20 @@ def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Path]:
         elif path.is_symlink():
             notes.append(f"{path}: not copied, it is a link to a folder")
         elif len(path.relative_to(root).parts) < _DEEPEST:
-            if has_weights(path):
+            is_part = f"{path.relative_to(root).as_posix()}/" in parts
+            if has_weights(path) and not is_part:
                 notes.append(f"{path}: not copied, it has weights of its own")
             else:
-                yield from _below(path, root, notes)
+                yield from _below(path, root, parts, notes)
+
+
+def are_weights(name: str) -> bool:
+    """Whether a file holds weights, be they read or not, by its name."""
+    return _is_weights(PurePosixPath(name))
 
 
 def _is_weights(path: PurePath) -> bool:
-    return path.suffix.lower() in _WEIGHTS or path.name.endswith(".index.json")
+    return path.suffix.lower() in _WEIGHTS or _INDEX.search(path.name) is not None
 
 
 def _is_pickle(path: Path) -> bool:

@@ -301,7 +301,7 @@ def _config(
             config = configs.with_layers(config, stack, before, repeated)
     for before, rows in vocabularies.items():
         config = configs.with_vocabulary(config, before, rows)
-    heads = [name for name in tensors if is_head(name)]
-    if heads and (configs.ties_head(config) or any(name not in donor.tensors for name in heads)):
-        config = configs.with_untied_head(config)
+    for head in filter(is_head, tensors):
+        if configs.ties_head(configs.config_of(config, head)) or head not in donor.tensors:
+            config = configs.in_part(config, head, configs.with_untied_head)
     return config

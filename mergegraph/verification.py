@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -17,8 +17,11 @@ from mergegraph.journal import JOURNAL
 from mergegraph.jsonfiles import read_json
 from mergegraph.machine import usable_cores
 from mergegraph.manifest import MANIFEST, Manifest, read_manifest
+from mergegraph.names import part_of
+from mergegraph.parts import parts_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.recall import recalled, working_in
+from mergegraph.trees import LocalTree
 
 _WEIGHTS = "*.safetensors"
 _LETS_PASS = re.compile(r"on_nonfinite:\s*['\"]?propagate")  # in a recipe
@@ -54,7 +57,24 @@ def verify(
 
 def weights_nbytes(path: Path) -> int:
     """How many bytes there are to read."""
-    return sum(file.stat().st_size for file in path.glob(_WEIGHTS) if file.is_file())
+    files = (file for part in _parts(path) for file in (path / part).glob(_WEIGHTS))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _parts(folder: Path) -> tuple[str, ...]:
+    """The folders that a model's weights are in; the root where it does not say so."""
+    if not folder.is_dir():
+        return ("",)
+    try:
+        return parts_of(LocalTree(folder, str(folder)))
+    except MergeGraphError:
+        return ("",)
+
+
+def _inside(entries: Mapping[str, Entry], part: str, parts: Collection[str]) -> dict[str, Entry]:
+    """The tensors of one part, by their names in its files."""
+    own = {name: part_of(name) if part_of(name) in parts else "" for name in entries}
+    return {name.removeprefix(part): entries[name] for name in entries if own[name] == part}
 
 
 @dataclass
@@ -107,9 +127,11 @@ class _Verifier:
         """The tensors of all files by their headers, whatever an index says."""
         entries: dict[str, Entry] = {}
         named = (folder / file for file in (manifest.files if manifest else ()))
-        for file in sorted({*folder.glob(_WEIGHTS), *(each for each in named if each.is_file())}):
+        there = (file for part in _parts(folder) for file in (folder / part).glob(_WEIGHTS))
+        for file in sorted({*there, *(each for each in named if each.is_file())}):
+            part = file.relative_to(folder).as_posix().removesuffix(file.name)
             try:
-                found = read_header(file).entries
+                found = {part + n: each for n, each in read_header(file).entries.items()}
             except MergeGraphError as error:
                 self.differences.append(f"{name}{error}")
                 continue
@@ -153,13 +175,22 @@ def _against_itself(
     folder: Path, entries: Mapping[str, Entry], digests: Mapping[str, Digest]
 ) -> Iterator[str]:
     """Whether config, index and tensors of a model fit each other."""
+    parts = _parts(folder)
+    for part in parts:
+        inside = _inside(entries, part, parts)
+        hashes = {name: digests[part + name].sha256 for name in inside}
+        yield from (f"{part}{each}" for each in _part_against_itself(folder / part, inside, hashes))
+
+
+def _part_against_itself(
+    folder: Path, entries: Mapping[str, Entry], hashes: Mapping[str, str]
+) -> Iterator[str]:
     try:
         config = read_json(folder / "config.json")
     except MergeGraphError as error:
         yield str(error)
         config = {}
     yield from against_config(config, entries)
-    hashes = {name: each.sha256 for name, each in digests.items()}
     yield from heads_apart(config, entries, hashes)
     yield from against_index(folder, entries)
 

@@ -47,9 +47,11 @@ FLOORS = """
     conformity digesting frontmatter hookspecs lineage patterns portions
     recipe
     checkpoint codecs drafts findings fingerprint methods ops reading store writing
-    header journal loops machine parameters sidefiles tasks trace
-    jsonfiles references trees
-    bits config discretion errors instructions names spec strips
+    folders
+    parts pickles
+    archives config header journal loops machine nesting parameters sidefiles tasks trace
+    jsonfiles references trees weights
+    bits discretion errors instructions names spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports

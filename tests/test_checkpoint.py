@@ -85,10 +85,12 @@ def test_several_weights_without_index_are_refused(checkpoint):
 
 
 def test_a_directory_without_weights_is_refused(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path}: holds no .safetensors file"
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: holds no weights (.safetensors, .bin, .pt, .pth, .ckpt)"
+    )
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "tf_model.h5", "m.Q4_K_M.gguf"])
+@pytest.mark.parametrize("name", ["flax_model.msgpack", "tf_model.h5", "m.Q4_K_M.gguf"])
 def test_weights_in_other_formats_are_refused_with_the_remedy(tmp_path, name):
     (tmp_path / name).touch()
     assert refusal(tmp_path).endswith("; weights in other formats are not read, save them as "
@@ -107,9 +109,9 @@ def test_weights_without_tensors_are_refused(checkpoint):
 
 
 def test_other_files_are_no_models(tmp_path):
-    path = tmp_path / "model.bin"
+    path = tmp_path / "model.txt"
     path.touch()
-    assert refusal(path) == f"{path}: neither a directory nor a .safetensors file"
+    assert refusal(path).startswith(f"{path}: neither a directory nor a file of weights (.safe")
 
 
 def test_a_directory_in_place_of_weights_is_refused(tmp_path):
@@ -213,6 +215,13 @@ def test_everything_that_is_not_weights_goes_with_the_model(checkpoint):
         "tokenizer.model",
         "tokenizer_config.json",
     )
+
+
+def test_code_of_a_model_is_copied_and_told(checkpoint):
+    root = written(checkpoint("a", w=[1]), modeling_odd_py="x")
+    found = open_checkpoint(str(root))
+    assert found.side_files == ("modeling_odd.py",)
+    assert found.notes == (f"{root}: its code is copied, and not run: modeling_odd.py",)
 
 
 def test_weights_pickles_and_hidden_files_stay_behind(checkpoint):
@@ -363,6 +372,8 @@ def test_a_config_that_says_nothing_of_quantisation_is_fine(checkpoint):
         "model.layers.0.mlp.up_proj.weight_packed",
         "model.layers.0.mlp.up_proj.weight.quant_state.bitsandbytes__nf4",
         "model.layers.0.mlp.experts.gate_up_proj_blocks",
+        "scaled_fp8",
+        "double_blocks.0.img_attn.qkv.scale_weight",
     ],
 )
 def test_quantised_weights_are_known_by_their_names(checkpoint, name):

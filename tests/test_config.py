@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mergegraph.config import (
+    config_of,
     layer_counts,
     quantization,
     ties_head,
     vocabulary_sizes,
     with_dtype,
+    with_dtypes,
     with_layers,
     with_untied_head,
     with_vocabulary,
@@ -152,3 +154,24 @@ CLIP = {"text_config": {"num_hidden_layers": 4}, "vision_config": {"num_hidden_l
 )
 def test_of_two_stacks_of_one_length_the_one_that_grows_is_told(config, stack, expected):
     assert with_layers(config, stack, 4, [(config, 0)] * 6) == expected
+
+
+def test_the_configs_of_parts_name_a_dtype_where_they_did():
+    config = {"unet/": {"_class_name": "U"}, "text_encoder/": {"dtype": "float32"}}
+    found = with_dtypes(config, {"unet/": "float16", "text_encoder/": "bfloat16"})
+    assert found == {"unet/": {"_class_name": "U"}, "text_encoder/": {"dtype": "bfloat16"}}
+
+
+def test_a_config_of_diffusers_does_not_name_a_dtype():
+    assert with_dtypes({"_class_name": "U"}, {"": "float16"}) == {"_class_name": "U"}
+
+
+def test_layers_of_a_part_are_counted_in_its_config():
+    config = {"a/": {"num_layers": 2, "kinds": ["x", "y"]}, "b/": {"num_layers": 2}}
+    found = with_layers(config, "a/h", 2, [(config, 1), (config, 0), (config, 1)])
+    assert found["a/"] == {"num_layers": 3, "kinds": ["y", "x", "y"]}
+    assert found["b/"] == {"num_layers": 2}
+
+
+def test_names_with_slashes_are_of_no_part_where_there_is_none():
+    assert config_of({"vocab_size": 3}, "a/b.weight") == {"vocab_size": 3}

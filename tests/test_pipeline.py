@@ -481,7 +481,8 @@ def test_a_vocabulary_grows_over_many_strips_with_its_bias(family, tmp_path, mon
 def test_tensors_that_some_models_lack_follow_the_policy(family, tmp_path, policy):
     more = tensors(tmp_path / "base") | {"extra": torch.ones(3)}
     save_file(more, tmp_path / "base" / "model.safetensors")
-    with pytest.raises(MergeGraphError, match=r"extra: not in .*set on_missing to skip or base"):
+    refusal = r"extra: not in .*set on_missing to skip, base or drop"
+    with pytest.raises(MergeGraphError, match=refusal):
         mergegraph.run(family(TIES), out=tmp_path / "out")
     mergegraph.run(family(f"on_missing: {policy}\n" + TIES, policy), out=tmp_path / "out")
     assert tensors(tmp_path / "out")["extra"].tolist() == [1, 1, 1]

@@ -99,6 +99,12 @@ def stack(*tensors: Any, dim: int = 0) -> Any:
     return torch.stack(tensors, dim)
 
 
+@op(copies=1, infer=lambda tensor, *, axes: _reordered(tensor, axes))
+def reorder(tensor: Any, *, axes: tuple[int, ...]) -> Any:
+    """A tensor whose axes a file has in the order `axes`, with its axes in their own order."""
+    return tensor.permute([axes.index(axis) for axis in range(len(axes))]).contiguous()
+
+
 @op(cut="pointwise", resizes=True, infer=lambda tensor, *, rows: _head_rows(tensor, rows))
 def crop(tensor: Any, *, rows: int) -> Any:  # noqa: ARG001 - the strips end where the result ends
     """The first `rows` rows."""
@@ -141,6 +147,11 @@ def weighted_sum(tensors: Sequence[Any], weights: Sequence[float]) -> Any:
 def _shares(weights: Sequence[float], *, normalize: bool) -> list[float]:
     total = sum(weights) if normalize else 1.0
     return [weight / total for weight in weights]
+
+
+def _reordered(stored: Spec, axes: tuple[int, ...]) -> Spec:
+    shape = (stored.shape[axes.index(axis)] for axis in range(len(axes)))
+    return Spec(tuple(shape), stored.dtype)
 
 
 def _head_rows(spec: Spec, rows: int | None) -> Spec:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 DtypeName = Literal["float32", "float16", "bfloat16", "float64"]
-OnMissing = Literal["error", "skip", "base"]
+OnMissing = Literal["error", "skip", "base", "drop"]
 OnVocab = Literal["error", "intersect", "base"]
 OnNonfinite = Literal["raise", "base", "propagate"]
 Parameters = dict[str, Any]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mergegraph import MergeGraphError
 from mergegraph.ops import average, cast, combine, delta, elect, fuse, gram, scale, scale_by, stack
-from mergegraph.ops.arithmetic import crop, extend, fill_nonfinite, load
+from mergegraph.ops.arithmetic import crop, extend, fill_nonfinite, load, reorder
 from mergegraph.tasks import op
 
 NAN = float("nan")
@@ -178,3 +178,10 @@ def test_wrong_numbers_are_refused(task_of):
         scale(task_of([1.0]), factor=1.0, wieght=2)
     with pytest.raises(TypeError, match="scale needs factor"):
         scale(task_of([1.0]))
+
+
+def test_axes_in_the_order_of_a_file_are_put_into_their_own(task_of, whole):
+    tensor = torch.arange(24.0).reshape(2, 3, 4)
+    task = reorder(task_of(tensor.permute(2, 0, 1).contiguous()), axes=(2, 0, 1))
+    assert task.spec.shape == (2, 3, 4)
+    assert torch.equal(whole(task), tensor)

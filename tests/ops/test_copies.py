@@ -81,6 +81,7 @@ def of_matrices() -> list[tuple[Op, Any, dict[str, Any]]]:
     square = total.float()
     steps = {"steps": 2, "learning_rate": 1e-5}
     return [
+        (arithmetic.reorder, many[:1], {"axes": (1, 0)}),
         (directions.share_out, many, {"weights": ones}),
         (isotropy.sum_exactly, [strip(i) for i in range(3)], {"weights": ones}),
         (isotropy.flatten, (total,), {"rank_tol": 0.0}),

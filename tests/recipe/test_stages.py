@@ -153,7 +153,7 @@ WRONG = [
      "float64; did you mean 'bfloat16'?"),
     (TIES + "out_dtype: 16\n", "6:12: out_dtype 16 is not one of float32, float16, bfloat16 or "
      "float64"),
-    (TIES + "on_missing: skp\n", "6:13: on_missing 'skp' is not one of error, skip or base; "
+    (TIES + "on_missing: skp\n", "6:13: on_missing 'skp' is not one of error, skip, base or drop; "
      "did you mean 'skip'?"),
     (TIES + "on_vocab:\n", "6:10: on_vocab is empty"),
     (TIES + "seed: -1\n", "6:7: seed -1 is not at least 0"),
