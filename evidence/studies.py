@@ -150,6 +150,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         "iso_c": _four({}, {"lambda": _TURNED, "vocabulary": (False, True)}),
         "iso_cts": _four({}, {"fraction": (0.8, 0.5), "lambda": _TURNED}),
         "star": _four({}, {"eta": (20, 40, 60, 80), "lambda": (1.0, 1.8, 2.4)}),
+        "knots": _four({}, {"density": (0.2, 0.5, 1.0), "lambda": (0.6, *_MEANS)}),
         "wudi": _four({}, {"solver": ("adam", "closed_form"), "lambda": (0.6, *_TURNED)}),
         # whole models
         "pcb": _four(_FULL, {"ratio": (0.05, 0.1, 0.2), "lambda": (*_MEANS, 2.4, 3.2)}),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mergegraph.codecs import Codec, Decoded
 from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.factors import Factors
 from mergegraph.hookspecs import hookimpl
 from mergegraph.methods import About, Method, Request, method
 from mergegraph.parameters import Between, PerModel
@@ -23,6 +24,7 @@ __all__ = [
     "Between",
     "Codec",
     "Decoded",
+    "Factors",
     "LocalTree",
     "MergeGraphError",
     "Method",

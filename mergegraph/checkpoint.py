@@ -17,6 +17,8 @@ from mergegraph.weights import is_weights
 
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
+_OF_MODELS = ("model", "pytorch_model")
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +54,31 @@ def checkpoint_of(reference: str, tree: Tree) -> Checkpoint:
     """The checkpoint that some files are; raises MergeGraphError if they are not sound."""
     if tree.single is not None:
         return _opened(reference, tree, {"": open_file(tree, tree.single)}, Beside())
-    present = tree.names()
-    if ADAPTER in present:
+    if is_adapter(tree):
         raise MergeGraphError(
-            f"{tree.label}: an adapter ({ADAPTER}), and adapters cannot be merged yet; merge it "
-            "into its model first, and name the result"
+            f"{tree.label}: an adapter ({ADAPTER}), not a model; name it as model+adapter, or "
+            "merge adapters with adapters only"
         )
     folders = {each: open_folder(tree, each) for each in parts_of(tree)}
     return _opened(reference, tree, folders, find_side_files(tree, folders))
+
+
+def is_adapter(tree: Tree) -> bool:
+    """Whether some files are an adapter, which is used with a model, and not a model with one."""
+    if tree.single is not None or ADAPTER not in tree.names():
+        return False
+    return not any(is_weights(each) and each.startswith(_OF_MODELS) for each in tree.names())
+
+
+def adapter_checkpoint_of(reference: str, tree: Tree) -> Checkpoint:
+    """The adapter in some files; raises MergeGraphError if there is none, or it is not sound."""
+    present = tree.names() if tree.single is None else ()
+    if ADAPTER not in present:
+        raise MergeGraphError(f"{tree.label}: not an adapter: it has no {ADAPTER}")
+    weights = next((each for each in ADAPTER_WEIGHTS if each in present), None)
+    if weights is None:
+        raise MergeGraphError(f"{tree.label}: has {ADAPTER} and no {ADAPTER_WEIGHTS[0]}")
+    return _opened(reference, tree, {"": open_file(tree, weights)}, Beside())
 
 
 def _unread(tree: Tree, folders: Collection[str]) -> Iterator[str]:

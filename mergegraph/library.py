@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mergegraph.checkpoint import Checkpoint, checkpoint_of
+from mergegraph.adapters.folding import folded
+from mergegraph.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
 from mergegraph.codecs import Codec
 from mergegraph.config import quantization
 from mergegraph.errors import MergeGraphError, nearest
@@ -16,6 +17,7 @@ from mergegraph.trees import LocalTree, Source, Tree
 from mergegraph.weights import KINDS
 
 _HUB = "hf"  # the scheme of references without one
+_How = Callable[[str, Tree], Checkpoint]
 _Place = tuple[Path, tuple[str, ...]]  # the folder of a checkpoint and its files of weights
 
 
@@ -25,7 +27,8 @@ class Library:
     def __init__(self, sources: Mapping[str, Source], codecs: Sequence[Codec] = ()) -> None:
         self._sources = sources
         self._codecs = codecs
-        self._opened: dict[str, Checkpoint] = {}
+        self._opened: dict[tuple[str, _How], Checkpoint] = {}
+        self._trees: dict[str, Tree] = {}
         self._places: dict[_Place, Checkpoint] = {}
 
     @property
@@ -39,17 +42,36 @@ class Library:
 
     def checkpoint(self, reference: str) -> Checkpoint:
         """What a reference names, by its headers; raises MergeGraphError if it is not sound."""
-        if reference not in self._opened:
+        return self._open(reference, checkpoint_of)
+
+    def adapter(self, reference: str) -> Checkpoint:
+        """The adapter that a reference names, by its headers."""
+        return self._open(reference, adapter_checkpoint_of)
+
+    def _open(self, reference: str, how: _How) -> Checkpoint:
+        if (reference, how) not in self._opened:
             try:
-                self._opened[reference] = checkpoint_of(reference, self.tree(reference))
+                self._opened[reference, how] = how(reference, self.tree(reference))
             except OSError as error:
                 at = error.filename or reference
                 raise MergeGraphError(f"{at}: cannot be read: {error.strerror}") from error
-        found = self._opened[reference]
+        found = self._opened[reference, how]
         return self._places.setdefault(place_of(found), found)
+
+    def is_adapter(self, reference: str) -> bool:
+        """Whether a reference names an adapter, without a model."""
+        try:
+            return Reference.parse(reference).adapter is None and is_adapter(self.tree(reference))
+        except MergeGraphError:
+            return False
 
     def tree(self, reference: str) -> Tree:
         """The files that a reference names; raises MergeGraphError if there are none."""
+        if reference not in self._trees:
+            self._trees[reference] = self._find(reference)
+        return self._trees[reference]
+
+    def _find(self, reference: str) -> Tree:
         if exists(reference):
             return _on_disk(reference)
         if found := scheme_of(reference):
@@ -74,20 +96,27 @@ class Shelf:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._models: dict[_Place, Model] = {}
+        self._with_adapters: dict[tuple[str, _Place], Model] = {}
 
     def model(self, text: str) -> Model:
         """The model of a reference; raises MergeGraphError if there is none."""
         reference = Reference.parse(text)
         if reference.adapter is not None:
-            raise MergeGraphError(
-                f"{text}: adapters cannot be merged yet; merge it into its model first, and name "
-                "the result"
-            )
+            return self._folded(reference.model, reference.adapter)
         checkpoint = self._library.checkpoint(reference.model)
         place = place_of(checkpoint)
         if place not in self._models:
             self._models[place] = self._library.model(checkpoint.called(reference.model))
         return self._models[place]
+
+    def _folded(self, model: str, adapter: str) -> Model:
+        """A model with an adapter folded in."""
+        base = self.model(model)
+        checkpoint = self._library.adapter(adapter)
+        place = (base.reference, place_of(checkpoint))
+        if place not in self._with_adapters:
+            self._with_adapters[place] = folded(base, checkpoint.called(adapter))
+        return self._with_adapters[place]
 
 
 def place_of(checkpoint: Checkpoint) -> _Place:

@@ -9,6 +9,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, get_type_hints, overload
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.factors import Factors
 from mergegraph.parameters import Between, Parameter, lines_on, parameter_of
 from mergegraph.tasks import Task
 
@@ -45,6 +46,7 @@ class Request:
 
 
 Survey = Callable[[Sequence[Request]], Sequence[Sequence[Task]]]
+OnFactors = Callable[..., Factors]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Method:
     counts: Between
     fills: frozenset[str]
     survey: Survey | None
+    on_factors: OnFactors | None
     without_effect: Mapping[str, str]
     group: str
     paper: str
@@ -101,6 +104,15 @@ class Method:
         filled = ((ABOUT, about), (SURVEY, found))
         given |= {word: each for word, each in filled if word in self.fills}
         return self.function(models=list(models), **given)
+
+    def of_factors(self, models: Sequence[Factors], **values: Any) -> Factors:
+        """What the method makes of changes that are products of small factors."""
+        assert self.on_factors is not None, "asked of methods that know what to do with factors"
+        if len(models) not in self.counts:
+            raise MergeGraphError(f"{self.name}: takes {self.takes}, not {len(models)}")
+        known = self.parameters
+        given = {known[name].keyword if name in known else name: v for name, v in values.items()}
+        return self.on_factors(models=list(models), **given)
 
     def surveyed(self, requests: Sequence[Request]) -> Sequence[Sequence[Task]]:
         """For each tensor of the models the small values that its survey finds; raises as calls do.
@@ -160,6 +172,7 @@ def method(
     recommended: Mapping[str, Any] | None = None,
     counts: Between = ANY_NUMBER,
     survey: Survey | None = None,
+    on_factors: OnFactors | None = None,
     without_effect: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Task]], Method]: ...
 def method(
@@ -171,6 +184,7 @@ def method(
     recommended: Mapping[str, Any] | None = None,
     counts: Between = ANY_NUMBER,
     survey: Survey | None = None,
+    on_factors: OnFactors | None = None,
     without_effect: Mapping[str, str] | None = None,
 ) -> Method | Callable[[Callable[..., Task]], Method]:
     """Make a merge method of a function `name(base, models, *, parameters…)` of tasks.
@@ -194,6 +208,8 @@ def method(
     - `survey`: a function of the requests for all tensors of the models, in order, called once for
       a stage. It gives a sequence of small tasks for each, all of one length, or nothing at all if
       the parameters ask for nothing.
+    - `on_factors`: the same for models whose tensors are changes `Factors`, to a base of zeros, as
+      those of adapters are. It takes `models` and the parameters, and gives `Factors`.
     - `without_effect`: parameters that recipes may carry and that change nothing, with the reason.
 
     Raises MergeGraphError if the signature cannot be that of a method.
@@ -224,6 +240,7 @@ def method(
             counts=counts,
             fills=_FILLED & signature.keys(),
             survey=survey,
+            on_factors=on_factors,
             without_effect=MappingProxyType(dict(without_effect or {})),
             group=group,
             paper=paper,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from mergegraph.early import evaluated
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.execute import Progress, execute
 from mergegraph.fetching import fetch, needed, streams
@@ -127,13 +128,17 @@ def prepare_recipes(
 ) -> Prepared:
     """The same of recipes that are read already, each with the place of its result."""
     settings.check()
+    library = Library(plugins.sources, tuple(plugins.codecs.values()))
     plan = make_plan(
         recipes,
         plugins.methods,
-        Library(plugins.sources, tuple(plugins.codecs.values())),
+        library,
         places=places,
         seed=settings.seed,
         identity=lambda recipe: _identity(plugins, recipe),
+        evaluate=lambda tasks: evaluated(
+            tasks, library.checkpoints, budget=settings.budget, threads=settings.workers
+        ),
     )
     return ready(plan, plugins, settings, restart=restart)
 

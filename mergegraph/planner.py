@@ -10,9 +10,9 @@ from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 
-import networkx as nx
-
 from mergegraph import config as configs
+from mergegraph.adapter_stage import Evaluate, build_adapter
+from mergegraph.adapters.reading import Adapter, read_adapter
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
 from mergegraph.findings import Check
@@ -22,6 +22,7 @@ from mergegraph.model import Model, SideFiles
 from mergegraph.names import part_of
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
+from mergegraph.ordering import in_order
 from mergegraph.plans import Account, Directory, Origin, Output, Plan, plan_of
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Built, build_stage
@@ -36,13 +37,15 @@ def make_plan(
     places: Sequence[Path],
     seed: int | None = None,
     identity: Callable[[Recipe], str] = lambda _recipe: "",
+    evaluate: Evaluate = lambda _tasks: (),
 ) -> Plan:
     """Compile recipes to one plan; the result of each goes to the place given for it.
 
-    `seed` overrides the recipes' own; `identity` names the versions a recipe's results depend on.
+    `seed` overrides the recipes' own; `identity` names the versions a recipe's results depend on;
+    `evaluate` gives the values of tasks that the shapes of results depend on.
     Raises ProblemsError with everything that is wrong in the recipes and with their inputs.
     """
-    planner = _Planner(methods, library, seed, identity)
+    planner = _Planner(methods, library, seed, identity, evaluate)
     for recipe, place in zip(recipes, places, strict=True):
         planner.add(recipe, place)
     planner.check_places()
@@ -66,12 +69,14 @@ class _Planner:
         library: Library,
         seed: int | None,
         identity: Callable[[Recipe], str],
+        evaluate: Evaluate,
     ) -> None:
         self.methods = methods
         self.library = library
         self.shelf = library.shelf()
         self.seed = seed
         self.identity = identity
+        self.evaluate = evaluate
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.outputs: list[Output] = []
@@ -83,14 +88,18 @@ class _Planner:
         self.notes += recipe.notes
         self.shelf = self.library.shelf()
         built: dict[str, Model | None] = {each.name: None for each in recipe.stages if each.name}
-        for stage in _in_order(recipe.stages):
+        for stage in in_order(recipe.stages):
             method = self.methods.get(stage.method)
-            models = self.find(stage, built)
+            adapters = self.adapters(stage, built, recipe)
+            models = self.find(stage, built) if adapters is None else {}
             if method is None or models is None:
                 continue
             seed = self.seed if self.seed is not None else stage.seed or 0
             try:
-                made = build_stage(stage, models, method, seed)
+                if adapters is None:
+                    made = build_stage(stage, models, method, seed)
+                else:
+                    made = build_adapter(stage, adapters, method, seed, self.evaluate)
             except ProblemsError as error:
                 self.problems += error.problems
                 continue
@@ -127,6 +136,26 @@ class _Planner:
                 self.problems.append(Problem(place, f"{error}{remedy}"))
                 complete = False
         return models if complete else None
+
+    def adapters(
+        self, stage: Stage, built: Mapping[str, Model | None], recipe: Recipe
+    ) -> dict[str, tuple[Adapter, Checkpoint]] | None:
+        """The adapters that a stage merges with each other; None if its models are models."""
+        named = dict.fromkeys(reference for reference, _ in stage.models())
+        if not all(each not in built and self.library.is_adapter(each) for each in named):
+            self.problems += [stage.lacking] if stage.lacking else []
+            if stage.adapter:
+                fact = "adapter is for merges of adapters, and these are models"
+                self.problems.append(Problem(stage.adapter.place, f"{fact}; leave it out"))
+            return None
+        if any(name == stage.name for each in recipe.stages for name, _ in each.models()):
+            fact = "a merge of adapters cannot be a model of other stages; give it 'out', and name"
+            self.problems.append(Problem(stage.place, f"{fact} that in another recipe"))
+        opened = {each: self.library.adapter(each).called(each) for each in named}
+        try:
+            return {each: (read_adapter(found), found) for each, found in opened.items()}
+        except MergeGraphError as error:
+            raise ProblemsError([*self.problems, Problem(stage.place, str(error))]) from error
 
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
         if not made.model.tensors and not self.problems:
@@ -242,24 +271,6 @@ def _origin(recipe: Recipe, stage: Stage) -> Origin:
         for model, _ in each.models()
     ]
     return Origin(recipe.file, recipe.text, stage.name, tuple(methods), stage.place, tuple(edges))
-
-
-def _in_order(stages: Sequence[Stage]) -> list[Stage]:
-    """Stages after those they stand on; those in a circle are left out, they are reported."""
-    named = {stage.name: stage for stage in stages if stage.name is not None}
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    place = {id(stage): i for i, stage in enumerate(stages)}
-    graph.add_nodes_from(range(len(stages)))
-    for stage in stages:
-        for reference, _ in stage.models():
-            if reference in named:
-                graph.add_edge(place[id(named[reference])], place[id(stage)])
-    circular = {
-        i for part in nx.strongly_connected_components(graph) if len(part) > 1 for i in part
-    }
-    circular |= set(nx.nodes_with_selfloops(graph))
-    graph.remove_nodes_from(list(circular))
-    return [stages[i] for i in nx.lexicographical_topological_sort(graph)]
 
 
 def expanded(path: str | PathLike[str]) -> Path:

@@ -14,7 +14,7 @@ from mergegraph.spec import DTYPES, Spec
 
 _LENGTH = 8  # bytes that say how long the header is
 _SHARD = re.compile(
-    r"(?:.+/)?(?:model|diffusion_pytorch_model)"
+    r"(?:.+/)?(?:model|adapter_model|diffusion_pytorch_model)"
     r"(?:(?:-\d{5}-of-\d{5})?\.safetensors|\.safetensors\.index\.json)"
 )
 _ALIGN = 4096  # where the tensors start: whole blocks can be written past the page cache

@@ -23,45 +23,50 @@ EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
 
 # A module, or a package as one, imports only from floors below its own.
 FLOORS = """
-    __main__ demo
-    cli testing
+    __main__
+    cli
     trust
-    publishing reproduction
-    pipeline memory
-    execute progress provenance verification
-    computing fetching recall settings
-    blocks
-    dispatch fusing kernels report result targets
-    overwriting places shards planner
-    schedule
-    fitting
-    keeping
-    forms
-    plans
-    stage library
-    resolve pages
-    inputs listing states
-    layers outline describing
-    ancestry card
-    example licences manifest plugins model
-    conformity digesting frontmatter hookspecs lineage patterns portions
-    recipe
-    checkpoint codecs drafts findings fingerprint methods ops reading store writing
-    folders
-    parts pickles
-    archives config header journal loops machine nesting parameters sidefiles tasks trace
-    jsonfiles references trees weights
-    bits discretion errors instructions names spec strips
+    reproduction
+    pipeline testing
+    early memory
+    execute
+    computing
+    blocks progress targets
+    dispatch fetching fusing overwriting provenance publishing report result
+    planner schedule settings shards
+    adapter_stage plans
+    stage verification
+    recall resolve
+    inputs library pages
+    adapters card layers listing outline states
+    ancestry conformity describing fitting licences model
+    checkpoint frontmatter keeping kernels ordering plugins
+    digesting example folders forms hookspecs places recipe
+    fingerprint methods ops parts pickles portions reading
+    archives codecs drafts factors findings header manifest patterns sidefiles store
+    config demo journal jsonfiles lineage loops machine nesting parameters references tasks trees
+    weights writing
+    bits discretion errors instructions names spec strips trace
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports
-DOOR = {"codecs", "errors", "hookspecs", "methods", "parameters", "spec", "tasks", "trees"}
+DOOR = {
+    "factors",
+    "codecs",
+    "errors",
+    "hookspecs",
+    "methods",
+    "parameters",
+    "spec",
+    "tasks",
+    "trees",
+}
 
 # Who may use a library; nobody else in the package does.
 FENCES = {
     "yaml": {"recipe.source"},
     "pluggy": {"plugins", "hookspecs"},
-    "networkx": {"plans", "planner", "drafts"},
+    "networkx": {"plans", "ordering", "drafts"},
     "typer": {"cli", "trust"},
     "huggingface_hub": {"publishing"},
     "rich": {"progress"},

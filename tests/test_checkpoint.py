@@ -383,17 +383,18 @@ def test_quantised_weights_are_known_by_their_names(checkpoint, name):
 
 def test_adapters_are_refused(checkpoint):
     root = written(checkpoint("a", {"lora_A.weight": [1]}), adapter_config_json="{}")
+    (root / "model.safetensors").rename(root / "adapter_model.safetensors")
     assert refusal(root) == (
-        f"{root}: an adapter (adapter_config.json), and adapters cannot be merged yet; "
-        "merge it into its model first, and name the result"
+        f"{root}: an adapter (adapter_config.json), not a model; name it as model+adapter, "
+        "or merge adapters with adapters only"
     )
 
 
 @pytest.mark.parametrize(
     ("reference", "fact"),
     [
-        ("base+adapter", "adapters cannot be merged yet"),
-        ("org/name@main+org/adapter", "adapters cannot be merged yet"),
+        ("base+adapter", "base: no such directory, file or stage"),
+        ("org/name@main+org/adapter", "org/name@main: no such directory, file or stage"),
         ("base+one+two", "names more than one adapter"),
         ("s3://bucket/name", "no source for 's3:' is installed; known: demo"),
     ],

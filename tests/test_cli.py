@@ -171,9 +171,9 @@ def test_a_wrong_recipe_ends_with_2_a_line_for_each_problem_and_nothing_written(
     [
         ("c", "r.yml:3:12: c: no such directory, file or stage"),
         ("./aa", "r.yml:3:12: ./aa: no such directory, file or stage; did you mean 'a'?"),
-        ("a+lora", "r.yml:3:12: a+lora: adapters cannot be merged yet; merge it into its model "
-         "first, and name the result"),
-        ("r.yml", "r.yml:3:12: r.yml: neither a directory nor a .safetensors file"),
+        ("a+lora", "r.yml:3:12: lora: no such directory, file or stage"),
+        ("r.yml", "r.yml:3:12: r.yml: neither a directory nor a file of weights "
+         "(.safetensors, .bin, .pt, .pth, .ckpt)"),
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_be_had_is_told_where_it_is_named(cli, recipe, reference, told):

@@ -4,6 +4,7 @@ from mergegraph.ops.across import bounds_across, total
 from mergegraph.ops.arithmetic import average, cast, combine, delta, scale, scale_by, stack
 from mergegraph.ops.folds import absolute_sums, gram
 from mergegraph.ops.fusion import elect, fuse, fuse_elected, settle, sum_signs
+from mergegraph.ops.lowrank import join_factors
 from mergegraph.ops.order import (
     count_zeros,
     prune_by_magnitude,
@@ -28,6 +29,7 @@ __all__ = [
     "fuse",
     "fuse_elected",
     "gram",
+    "join_factors",
     "only_at",
     "prune_at_random",
     "prune_by_magnitude",

@@ -51,7 +51,8 @@ def count_nonfinite(tensor: Any) -> Any:
 
     # a sum of squares is finite if they all are, and a dot product costs a tenth of comparisons;
     # where the squares of large entries overflow, they are looked at one by one
-    values = tensor.float() if tensor.itemsize < 4 else tensor  # noqa: PLR2004 - of float32
+    flat = tensor.reshape(-1)  # a small one comes in its shape
+    values = flat.float() if tensor.itemsize < 4 else flat  # noqa: PLR2004 - of float32
     if isfinite(torch.dot(values, values).item()):
         return torch.zeros(1, dtype=torch.int64)
     return values.isfinite().logical_not_().count_nonzero().reshape(1)

@@ -1,6 +1,15 @@
 """Recipes: what the user asked for."""
 
 from mergegraph.recipe.reading import parse_recipe, read_recipe
-from mergegraph.recipe.tree import Module, Recipe, Slice, Source, Stage
+from mergegraph.recipe.tree import AdapterRank, Module, Recipe, Slice, Source, Stage
 
-__all__ = ["Module", "Recipe", "Slice", "Source", "Stage", "parse_recipe", "read_recipe"]
+__all__ = [
+    "AdapterRank",
+    "Module",
+    "Recipe",
+    "Slice",
+    "Source",
+    "Stage",
+    "parse_recipe",
+    "read_recipe",
+]

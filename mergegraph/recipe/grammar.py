@@ -117,6 +117,13 @@ class TokenizerEntry(_Strict):
     pad_to_multiple_of: Annotated[int, Field(ge=1)] | None = None
 
 
+class AdapterEntry(_Strict):
+    """The adapter that comes of merging adapters: its rank, or how much of it is to be kept."""
+
+    rank: Annotated[int, Field(ge=1)] | None = None
+    energy: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class DocumentEntry(_Strict):
     """One merge."""
 
@@ -133,6 +140,7 @@ class DocumentEntry(_Strict):
     tokenizer_source: ModelReference | None = None
     tokenizer: TokenizerEntry | None = None
     chat_template: str | None = None
+    adapter: AdapterEntry | None = None
     out: Annotated[str, Field(min_length=1)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
     on_missing: OnMissing = "error"
@@ -148,4 +156,5 @@ ENTRIES: dict[str, type[_Strict]] = {
     "modules": ModuleEntry,
     "depth_upscaling": UpscalingEntry,
     "tokenizer": TokenizerEntry,
+    "adapter": AdapterEntry,
 }

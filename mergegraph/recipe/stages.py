@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mergegraph.errors import Problem, nearest
@@ -11,7 +12,7 @@ from mergegraph.recipe import grammar
 from mergegraph.recipe.checking import Checked
 from mergegraph.recipe.parameters import ParameterReader
 from mergegraph.recipe.source import Document, Path
-from mergegraph.recipe.tree import Module, Slice, Source, Stage
+from mergegraph.recipe.tree import AdapterRank, Module, Slice, Source, Stage
 
 
 class StageReader:
@@ -48,7 +49,7 @@ class StageReader:
             self.problems += self.parameters.problems
             self.notes += self.parameters.notes
         if stage and self.method and self.method.needs_base:
-            self.check_base(stage, self.method)
+            stage = replace(stage, lacking=self.lacking_base(stage, self.method))
         return stage if checked.is_whole else None
 
     def is_parameter(self, word: str) -> bool:
@@ -84,7 +85,15 @@ class StageReader:
             tokenizer_source=tokenizer_source,
             chat_template=found.chat_template,
             place=self.document.place(()),
+            adapter=self.adapter(found),
         )
+
+    def adapter(self, found: grammar.DocumentEntry) -> AdapterRank | None:
+        """What is said of the adapter that is to come of it."""
+        if found.adapter is None:
+            return None
+        place = self.document.place(("adapter",), key=True)
+        return AdapterRank(found.adapter.rank, found.adapter.energy, place)
 
     def tokenizer(self, found: grammar.DocumentEntry) -> str | None:
         """The model whose tokenizer the result is to have."""
@@ -170,11 +179,13 @@ class StageReader:
             self.wrong(path, f"exactly one of {', '.join(words)} is needed, {named}")
         return len(given) == 1
 
-    def check_base(self, stage: Stage, method: Method) -> None:
-        """See that there is a base for every slice where the method needs one."""
+    def lacking_base(self, stage: Stage, method: Method) -> Problem | None:
+        """What is wrong if a slice has no base and the method needs one."""
         parts = [part for module in stage.modules for part in module.slices]
-        if stage.base is None and any(part.base is None for part in parts):
-            self.wrong(("merge_method",), f"{method.name} needs a base_model", key=False)
+        if stage.base is not None or all(part.base is not None for part in parts):
+            return None
+        place = self.document.place(("merge_method",), key=False)
+        return Problem(place, f"{method.name} needs a base_model")
 
     def wrong(self, path: Path, fact: str, *, key: bool = True) -> None:
         """Note a problem."""

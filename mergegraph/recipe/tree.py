@@ -50,8 +50,20 @@ class Module:
 
 
 @dataclass(frozen=True)
+class AdapterRank:
+    """The rank of a merged adapter: a number, the share of its squares to be kept, or both."""
+
+    rank: int | None
+    energy: float | None
+    place: str
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One merge of a recipe; a model to the stages after it."""
+    """One merge of a recipe; a model to the stages after it.
+
+    `lacking` is what is wrong with it unless its models are adapters, whose base is known.
+    """
 
     name: str | None
     method: str
@@ -68,6 +80,8 @@ class Stage:
     tokenizer_source: str | None
     chat_template: str | None
     place: str
+    adapter: AdapterRank | None = None
+    lacking: Problem | None = None
 
     def models(self) -> Iterator[tuple[str, str]]:
         """Every model it names, with the place: the base first."""

@@ -2,9 +2,16 @@
 
 from collections.abc import Iterable
 
-from mergegraph import Between, Method, PerModel, Task, hookimpl, method
-from mergegraph.ops import average
+from mergegraph import Between, Factors, Method, PerModel, Task, hookimpl, method
+from mergegraph.ops import average, join_factors
 from mergegraph_methods.parts.task_vectors import check_weights
+
+
+def _of_factors(models: list[Factors], *, weight: list[float], normalize: bool = True) -> Factors:
+    if normalize:
+        check_weights(weight)
+    total = sum(weight) if normalize else 1.0
+    return join_factors(models, weights=[each / total for each in weight])
 
 
 @method(
@@ -12,6 +19,7 @@ from mergegraph_methods.parts.task_vectors import check_weights
     paper="Model soups: averaging weights of multiple fine-tuned models improves accuracy without "
     "increasing inference time, arXiv:2203.05482",
     counts=Between(1),
+    on_factors=_of_factors,
 )
 def linear(models: list[Task], *, weight: PerModel[float], normalize: bool = True) -> Task:
     """Average models, each with its weight.

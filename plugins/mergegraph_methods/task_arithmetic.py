@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from mergegraph import Method, PerModel, Task, hookimpl, method
-from mergegraph_methods.parts.task_vectors import INT8_MASK, fused, task_vectors
+from mergegraph import Factors, Method, PerModel, Task, hookimpl, method
+from mergegraph.ops import join_factors
+from mergegraph_methods.parts.task_vectors import INT8_MASK, check_weights, fused, task_vectors
 
 UNPRUNED = {
     "density": "task arithmetic prunes nothing, in mergekit neither",
@@ -11,11 +12,21 @@ UNPRUNED = {
 }
 
 
+def _of_factors(
+    models: list[Factors], *, weight: list[float], normalize: bool = False, lambda_: float = 1.0
+) -> Factors:
+    if normalize and any(weight):
+        check_weights(weight)
+    total = sum(weight) if normalize and any(weight) else 1.0
+    return join_factors(models, weights=[lambda_ * each / total for each in weight])
+
+
 @method(
     group="task vectors",
     paper="Editing Models with Task Arithmetic, arXiv:2212.04089",
     recommended={"lambda": 0.4},
     without_effect=INT8_MASK | UNPRUNED,
+    on_factors=_of_factors,
 )
 def task_arithmetic(
     base: Task,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mergegraph import ops
+from mergegraph import Factors, ops
 from mergegraph.strips import STRIP
 from mergegraph.tasks import walk
 from mergegraph.testing import constant, evaluate, small
@@ -29,6 +29,10 @@ class Family:
         self.numbers = small(torch.tensor(WEIGHTS, dtype=torch.float64))
         self.number = small(torch.tensor([1.5]))
         self.count = small(torch.tensor([STRIP // 3]))
+        self.factors = [
+            Factors(small(torch.randn(STRIP // 16, 16)), small(torch.randn(16, STRIP // 16)))
+            for _ in range(3)
+        ]
         self.bounds = small(torch.tensor([[0x3D00_0000, 9]]))  # the bits of 1/32
 
 
@@ -44,6 +48,7 @@ OPS = {
     "fuse": lambda f: ops.fuse(f.base, *f.deltas, weights=WEIGHTS),
     "fuse_elected": lambda f: ops.fuse_elected(f.base, f.signs, *f.deltas, weights=WEIGHTS),
     "gram": lambda f: ops.gram(*f.deltas),
+    "join_factors": lambda f: ops.join_factors(f.factors, weights=WEIGHTS).right,
     "only_at": lambda f: ops.only_at(f.deltas[0], f.deltas[1]),
     "prune_at_random": lambda f: ops.prune_at_random(f.deltas[0], density=0.5, seed=7),
     "prune_by_magnitude": lambda f: ops.prune_by_magnitude(f.deltas[0], density=0.2),

@@ -14,6 +14,7 @@ from mergegraph_methods.ema import ema
 from mergegraph_methods.iso_c import iso_c
 from mergegraph_methods.iso_cts import iso_cts
 from mergegraph_methods.karcher import karcher
+from mergegraph_methods.knots import knots
 from mergegraph_methods.linear import linear
 from mergegraph_methods.magmax import magmax
 from mergegraph_methods.model_stock import model_stock
@@ -66,6 +67,9 @@ ON_TASK_VECTORS = [
     (iso_cts, {"fraction": 0.4}),
     (star, {}),
     (star, {"eta": 90.0}),
+    (knots, {}),
+    (knots, {"density": 0.6, "inner": "dare_ties"}),
+    (knots, {"inner": "sum"}),
     (wudi, {"steps": 20}),
     (wudi, {"solver": "closed_form"}),
 ]

@@ -11,6 +11,7 @@ import torch
 from mergegraph_methods import magmax, nearswap, star
 from mergegraph_methods.parts import (
     active,
+    aligned,
     arcs,
     blocks,
     directions,
@@ -31,7 +32,9 @@ from mergegraph.ops import (
     folds,
     fusion,
     graded,
+    lowrank,
     order,
+    products,
     pruning,
     ranks,
     variance,
@@ -82,6 +85,11 @@ def of_matrices() -> list[tuple[Op, Any, dict[str, Any]]]:
     steps = {"steps": 2, "learning_rate": 1e-5}
     return [
         (arithmetic.reorder, many[:1], {"axes": (1, 0)}),
+        *of_low_rank(side),
+        (aligned.shared_directions, many, {}),
+        (aligned.shared_directions, [each.reshape(-1, 64) for each in wide], {}),
+        (aligned.along, many[:2], {}),
+        (aligned.back, (many[0], strip(0)[: side * side]), {"shape": (side, side)}),
         (directions.share_out, many, {"weights": ones}),
         (isotropy.sum_exactly, [strip(i) for i in range(3)], {"weights": ones}),
         (isotropy.flatten, (total,), {"rank_tol": 0.0}),
@@ -101,6 +109,34 @@ def of_matrices() -> list[tuple[Op, Any, dict[str, Any]]]:
             (*sides, torch.eye(3, dtype=torch.float64)),
             {"weights": ones},
         ),
+    ]
+
+
+def of_low_rank(side: int) -> list[tuple[Op, Any, dict[str, Any]]]:
+    """Ops with factors, of which the larger one is as large as a strip."""
+    left, right = strip(0).reshape(-1, 64), strip(1).reshape(64, -1)
+    rows, along = strip(2).reshape(64, -1), {"density": 0.5, "columns": 7}
+    square = strip(3)[: side * side].reshape(side, side)
+    factors = (left[:side, :4].reshape(1, side, 4), right[:4, :side].reshape(1, 4, side))
+    factors = tuple(each.contiguous() for each in factors)
+    weight, lengths = strip(4)[: side * side], torch.ones(side)
+    return [
+        (products.factor, (left,), {"shape": (64, -1), "order": (1, 0)}),
+        (products.part, (left,), {"axis": 0, "first": 0, "count": 100}),
+        (products.add_product, (weight, *factors), {"scale": 0.5, "start": 0}),
+        (products.set_row_lengths, (square, lengths), {"start": 0}),
+        (products.column_squares, (weight,), {"columns": side, "start": 5}),
+        (products.set_column_lengths, (square, lengths, lengths.double()), {}),
+        (products.put_rows, (square, square[:2]), {"places": (3, 5), "start": 0}),
+        (lowrank.beside, (left[:1000], left[1000:]), {"axis": 0}),
+        (lowrank._compress, (left, right), {"rank": 16}),
+        (lowrank.spectrum, (left, right), {}),
+        (lowrank._decompose, (square,), {"rank": 4}),
+        (lowrank._decompose, (square,), {"rank": side}),
+        (aligned.shared_directions_of_factors, (left, right[:20], right[20:]), {}),
+        (aligned.along_of_factors, (rows, left, right), {}),
+        (aligned.count_along, (rows,), along),
+        (aligned._zeros, (left,), {}),
     ]
 
 

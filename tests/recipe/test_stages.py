@@ -116,7 +116,6 @@ WRONG = [
         "merge_method: tise\nmodels:\n" + ONE,
         "1:15: no merge method 'tise' is installed; did you mean 'ties'?",
     ),
-    ("merge_method: ties\nmodels:\n" + ONE, "1:15: ties needs a base_model"),
     ("merge_method: linear\n",
      "1:1: exactly one of models, slices, modules, depth_upscaling is needed, none is given"),
     (MODELS + ONE + "modules: {text: {models: [{model: a}]}}\n",
@@ -226,7 +225,6 @@ dtype: bf16
 seed: -3
 """
     assert problems(text) == [
-        "1:15: ties needs a base_model",
         "2:1: unknown key 'base_modell'; did you mean 'base_model'?",
         "5:18: ties has no parameter 'wieght'; did you mean 'weight'?",
         "6:5: 'model' is missing",
