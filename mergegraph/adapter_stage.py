@@ -78,7 +78,7 @@ def _check(stage: Stage, method: Method) -> None:
     """Refuse what has no meaning for adapters."""
     if any(part.length for module in stage.modules for part in module.slices):
         raise MergeGraphError("adapters are merged whole, not by slices; list them under models")
-    if stage.tokenizer_source is not None or stage.chat_template is not None:
+    if stage.tokenizer is not None or stage.chat_template is not None:
         raise MergeGraphError("an adapter has no tokenizer; leave tokenizer and chat_template out")
     if method.on_factors is None and stage.adapter and stage.adapter.energy is not None:
         fact = f"energy tells the rank of {method.name} only once it is computed"

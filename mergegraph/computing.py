@@ -116,7 +116,8 @@ class Computer:
         for task in part.held:
             strip.values[task.key].copy_(self.held(strip, task))
         for task in part.loads:
-            self.reader.fill(strip.values[task.key], task.numbers["entry"], strip.start)
+            room, entry, rows = strip.values[task.key], task.numbers["entry"], task.numbers["rows"]
+            self.reader.fill(room, entry, strip.start, rows)
             strip.mark("load")
         ties: dict[str, Ties] = {}
         for segment in programs:
@@ -158,7 +159,8 @@ class Computer:
     def made(self, strip: Strip, task: Task, before: Before) -> Any:
         """The entries of a step, or what those before it came to."""
         if task.op.cut == "load":
-            return self.place.load(self.reader, task.numbers["entry"], *strip.entries(task))
+            entry, rows = task.numbers["entry"], task.numbers["rows"]
+            return self.place.load(self.reader, entry, *strip.entries(task), rows)
         if task.is_scan:
             own = self.applied(strip, task, strip.start, strip.stop)
             return self.place.take(before(task, self.place.give(own)))

@@ -25,7 +25,8 @@ class Wanted:
 def needed(plan: Plan, schedule: Schedule) -> tuple[Wanted, ...]:
     """What is read of trees that are not on disk."""
     loads = (task for part in schedule.passes for task in part.loads)
-    read = {getattr(task.numbers["entry"], "path", None) for task in loads}
+    parts = (part for task in loads for part in task.numbers["entry"].parts)
+    read = {getattr(part, "path", None) for part in parts}
     found = []
     for account in plan.accounts:
         tree, headers = account.checkpoint.tree, account.checkpoint.headers

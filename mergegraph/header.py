@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
@@ -35,6 +35,34 @@ class Entry:
     spec: Spec
     identity: str
     axes: tuple[int, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Entry, ...]:
+        """Itself: what else is read of files may be made of several."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Spliced:
+    """Tensors of one dtype and one width of row, the rows of each after those of the one before."""
+
+    parts: tuple[Entry, ...]
+    spec: Spec
+
+    @property
+    def identity(self) -> str:
+        """What stands for their content."""
+        return "+".join(each.identity for each in self.parts)
+
+    def pieces(self, start: int, count: int) -> Iterator[tuple[Entry, int, int]]:
+        """So many entries from start on: the tensors that have them, from where, and how many."""
+        for part in self.parts:
+            numel = part.spec.numel
+            if start < numel and count:
+                taken = min(count, numel - start)
+                yield part, start, taken
+                start, count = start + taken, count - taken
+            start -= numel
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def _is_vocabulary(given: Input) -> bool:
 
 def _resized(given: Input, rows: int, leader: Input) -> Input:
     task = given.task
-    if task.spec.shape[0] > rows and task.op is load:
+    if task.spec.shape[0] > rows and task.op is load and task.numbers["rows"] is None:
         task = load(entry=task.numbers["entry"], rows=rows)
     elif task.spec.shape[0] > rows:
         task = crop(task, rows=rows)

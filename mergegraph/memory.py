@@ -219,7 +219,7 @@ def _stage(
         on_missing=on_missing,
         on_vocab="error",
         on_nonfinite=on_nonfinite,
-        tokenizer_source=None,
+        tokenizer=None,
         chat_template=None,
         place="merge",
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from mergegraph.reading import Reader
+from mergegraph.reading import Reader, Rows
 
 
 class Place(Protocol):
@@ -20,7 +20,7 @@ class Place(Protocol):
     def at_work(self) -> Any:
         """What a worker does its work in, a context."""
 
-    def load(self, reader: Reader, entry: Any, start: int, stop: int) -> Any:
+    def load(self, reader: Reader, entry: Any, start: int, stop: int, rows: Rows) -> Any:
         """A strip of an input."""
 
     def take(self, value: Any) -> Any:
@@ -43,9 +43,9 @@ class Host:
         with torch.no_grad():
             yield
 
-    def load(self, reader: Reader, entry: Any, start: int, stop: int) -> Any:
+    def load(self, reader: Reader, entry: Any, start: int, stop: int, rows: Rows) -> Any:
         """A strip of an input."""
-        return reader.read(entry, start, stop)
+        return reader.read(entry, start, stop, rows=rows)
 
     def take(self, value: Any) -> Any:
         """It is here."""
@@ -73,9 +73,9 @@ class Accelerator:
         with torch.no_grad(), torch.cuda.stream(stream(self._name)):
             yield
 
-    def load(self, reader: Reader, entry: Any, start: int, stop: int) -> Any:
+    def load(self, reader: Reader, entry: Any, start: int, stop: int, rows: Rows) -> Any:
         """A strip of an input, by way of pinned memory."""
-        return self.take(reader.read(entry, start, stop, is_pinned=True))
+        return self.take(reader.read(entry, start, stop, rows=rows, is_pinned=True))
 
     def take(self, value: Any) -> Any:
         """A copy here; from pinned memory, others need not wait for it."""

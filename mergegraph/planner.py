@@ -14,7 +14,7 @@ from mergegraph import config as configs
 from mergegraph.adapter_stage import Evaluate, build_adapter
 from mergegraph.adapters.reading import Adapter, read_adapter
 from mergegraph.checkpoint import Checkpoint
-from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
+from mergegraph.errors import MergeGraphError, Problem, ProblemsError
 from mergegraph.findings import Check
 from mergegraph.library import Library
 from mergegraph.methods import Method
@@ -27,6 +27,7 @@ from mergegraph.plans import Account, Directory, Origin, Output, Plan, plan_of
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Built, build_stage
 from mergegraph.trees import Tree
+from mergegraph.vocabulary import unite
 
 
 def make_plan(
@@ -97,7 +98,7 @@ class _Planner:
             seed = self.seed if self.seed is not None else stage.seed or 0
             try:
                 if adapters is None:
-                    made = build_stage(stage, models, method, seed)
+                    made = build_stage(stage, self.over_one(stage, models), method, seed)
                 else:
                     made = build_adapter(stage, adapters, method, seed, self.evaluate)
             except ProblemsError as error:
@@ -114,6 +115,14 @@ class _Planner:
             if is_result or stage.out is not None:
                 path = expanded(stage.out) if stage.out is not None else place
                 self.write(recipe, stage, made, path, seed)
+
+    def over_one(self, stage: Stage, models: Mapping[str, Model]) -> Mapping[str, Model]:
+        """The models over the vocabulary that the stage asks for, if it does."""
+        united = unite(stage, models)
+        self.notes += united.notes
+        if united.problems:
+            raise ProblemsError(united.problems)
+        return united.models
 
     def find(self, stage: Stage, built: Mapping[str, Model | None]) -> dict[str, Model] | None:
         """The models that a stage names; None if one could not be had, or a stage has problems."""
@@ -166,7 +175,7 @@ class _Planner:
         config = made.model.config
         if config:
             config = configs.with_dtypes(config, _main_dtypes(config, outputs))
-        sides = self.sides(stage, made.model)
+        sides = self.sides(made.model)
         directory = Directory(
             path=path,
             origin=_origin(recipe, stage),
@@ -193,8 +202,8 @@ class _Planner:
                     fact = f"{each.path} {how}; write somewhere else"
                     self.problems.append(Problem(each.origin.place, fact))
 
-    def sides(self, stage: Stage, model: Model) -> SideFiles:
-        """The donor's side files, with the tokenizer and template that the stage asks for."""
+    def sides(self, model: Model) -> SideFiles:
+        """The side files of a model, with a note for those that stay behind."""
         sides = model.sides
         self.notes += [
             note
@@ -202,38 +211,7 @@ class _Planner:
             if each.tree == sides.tree
             for note in each.notes
         ]
-        if stage.tokenizer_source is not None:
-            self.check_tokenizers(stage, model)
-        template = stage.chat_template
-        if template is None:
-            return sides
-        if "{" not in template:
-            fact = f"chat_template '{template}': only the text of a Jinja template is supported"
-            self.problems.append(Problem(stage.place, fact))
-        return replace(sides, texts={"chat_template.jinja": template})
-
-    def check_tokenizers(self, stage: Stage, made: Model) -> None:
-        """Vocabularies are not merged: whatever source is named must come to the same."""
-        source = stage.tokenizer_source
-        known = ["base", "union", *dict.fromkeys(model for model, _ in stage.models())]
-        if source not in known:
-            fact = (
-                f"tokenizer_source {source}: not a model of this merge{nearest(str(source), known)}"
-            )
-            self.problems.append(Problem(stage.place, fact))
-        opened = {each.reference: each for each in made.parents}
-        digests = {
-            model: _tokenizer_digest(opened[model])
-            for model, _ in stage.models()
-            if model in opened
-        }
-        if len(set(digests.values())) > 1:
-            fact = (
-                f"tokenizer_source {source}: the tokenizers of "
-                f"{', '.join(digests)} differ, and vocabularies cannot be merged; without it the "
-                "donor's is copied"
-            )
-            self.problems.append(Problem(stage.place, fact))
+        return sides
 
 
 def _remarks(library: Library) -> Iterable[str]:
@@ -321,17 +299,9 @@ def _main_dtype(outputs: Sequence[Output]) -> str:
     return max(nbytes, key=lambda dtype: nbytes[dtype]) if nbytes else "float32"
 
 
-def _tokenizer_digest(checkpoint: Checkpoint) -> str:
-    vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
-    digest = sha256()
-    for name in vocabularies:
-        if name in checkpoint.side_files:
-            digest.update(checkpoint.tree.read(name))
-    return digest.hexdigest()
-
-
 def _accounts(plan: Plan, checkpoints: Iterable[Checkpoint]) -> Iterable[Account]:
-    read = {task.numbers["entry"].identity for task in plan.tasks if task.op is load}
+    loads = (task for task in plan.tasks if task.op is load)
+    read = {part.identity for task in loads for part in task.numbers["entry"].parts}
     for checkpoint in checkpoints:
         left_out = [name for name, each in checkpoint.entries.items() if each.identity not in read]
         yield Account(checkpoint, len(checkpoint.entries) - len(left_out), tuple(left_out))

@@ -10,8 +10,11 @@ from threading import Lock
 from typing import Any
 
 from mergegraph.errors import RunError
-from mergegraph.header import Entry
+from mergegraph.header import Entry, Spliced
+from mergegraph.rowmap import ABSENT, RowMap
 from mergegraph.spec import Spec
+
+Rows = RowMap | int | None  # of a load: rows by a map, the first ones only, or all
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,18 @@ class MemoryEntry:
     spec: Spec
     identity: str
 
+    @property
+    def parts(self) -> tuple[MemoryEntry, ...]:
+        """Itself."""
+        return (self,)
+
     def read(self, start: int, stop: int) -> Any:
         """The entries from start to stop, flat, in main memory."""
         return _part(self.tensor, start, stop).cpu()
 
 
 Stream = Callable[[int, int], bytes]  # the bytes of a file from start to stop
+Readable = Entry | Spliced | MemoryEntry
 
 
 class Reader:
@@ -46,33 +55,71 @@ class Reader:
             os.close(descriptor)
 
     def read(
-        self, entry: Entry | MemoryEntry, start: int, stop: int, *, is_pinned: bool = False
+        self,
+        entry: Readable,
+        start: int,
+        stop: int,
+        *,
+        rows: Rows = None,
+        is_pinned: bool = False,
     ) -> Any:
         """The entries from start to stop of a tensor, flat; raises RunError if they are lost.
 
-        They may be read into memory that an accelerator copies from by itself.
+        They are those of the tensor that a row map makes of it, if one is given. They may be read
+        into memory that an accelerator copies from by itself.
         """
         import torch
 
-        if isinstance(entry, MemoryEntry):
+        if isinstance(entry, MemoryEntry) and not isinstance(rows, RowMap):
             return entry.read(start, stop)
         dtype = getattr(torch, entry.spec.dtype)
         strip = torch.empty(stop - start, dtype=dtype, pin_memory=is_pinned)
-        self.fill(strip, entry, start)
+        self.fill(strip, entry, start, rows)
         return strip
 
-    def fill(self, strip: Any, entry: Entry | MemoryEntry, start: int) -> None:
+    def fill(self, strip: Any, entry: Readable, start: int, rows: Rows = None) -> None:
         """Read entries from start on into a flat tensor; raises RunError if they are lost."""
         import torch
 
+        if isinstance(rows, RowMap):
+            self._fill_mapped(strip, entry, start, rows)
+            return
         if isinstance(entry, MemoryEntry):
             strip.copy_(entry.read(start, start + len(strip)))
             return
         buffer = memoryview(strip.view(torch.uint8).numpy().data)
+        self._fill_bytes(buffer, entry, start)
+
+    def _fill_mapped(self, strip: Any, entry: Readable, start: int, rows: RowMap) -> None:
+        """Read rows by a map, run by run."""
+        import torch
+
+        width = entry.spec.numel // max(1, rows.of)
+        parts = rows.parts(start, start + len(strip), width)
+        if isinstance(entry, MemoryEntry):
+            for first, last, source in parts:
+                found = 0 if source == ABSENT else entry.read(source, source + last - first)
+                strip[first:last] = found
+            return
+        size = entry.spec.itemsize
+        buffer = memoryview(strip.view(torch.uint8).numpy().data)
+        for first, last, source in parts:
+            if source == ABSENT:
+                strip[first:last] = 0
+            else:
+                self._fill_bytes(buffer[first * size : last * size], entry, source)
+
+    def _fill_bytes(self, buffer: memoryview, entry: Entry | Spliced, start: int) -> None:
+        if isinstance(entry, Spliced):
+            size, done = entry.spec.itemsize, 0
+            for part, first, count in entry.pieces(start, len(buffer) // size):
+                self._fill_bytes(buffer[done : done + count * size], part, first)
+                done += count * size
+            return
         offset = entry.offset + start * entry.spec.itemsize
         done = 0
         while done < len(buffer):
-            count = self._read_into(entry.path, buffer[done:], offset + done)
+            count = self._read_into(entry.path, buffer[done:] if done else buffer, offset + done)
             if count == 0:
                 raise RunError(
                     f"{entry.path}: ends before its tensors do; did it change meanwhile?"

@@ -206,8 +206,7 @@ def _formula(root: Task) -> Iterator[str]:
             yield f"    t{i} = {_short(task.op)}(...)  of {_tensors_of(task)} tensors together"
             continue
         if task.op.cut == "load":
-            entry = task.numbers["entry"]
-            yield f"    t{i} = load({getattr(entry, 'path', 'memory')})  {task.spec}"
+            yield f"    t{i} = load({_read(task)})  {task.spec}"
             continue
         given = [names[each.key] for each in task.inputs]
         given += [f"{key}={_shown(value)}" for key, value in task.numbers.items()]
@@ -245,6 +244,13 @@ def _tensors_of(small: Task) -> int:
     return len(tensors)
 
 
+def _read(task: Task) -> str:
+    """What a load reads: its files, and how many rows if not all of them in their order."""
+    files = [str(getattr(part, "path", "memory")) for part in task.numbers["entry"].parts]
+    rows = task.numbers["rows"]
+    return " + ".join(files) + ("" if rows is None else f", rows={rows}")
+
+
 def _drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     if name is None:
         return _stages(plan)
@@ -270,7 +276,7 @@ def _stages(plan: Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 
 def _label(task: Task) -> str:
     if task.op.cut == "load":
-        path = getattr(task.numbers["entry"], "path", None)
+        path = getattr(task.numbers["entry"].parts[0], "path", None)
         return f"load\n{path.parent.name if path else 'memory'}"
     numbers = "".join(
         f"\n{key}={_shown(value)}" for key, value in task.numbers.items() if key != "seed"

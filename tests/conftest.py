@@ -19,7 +19,7 @@ from mergegraph import About, Method, Request, Spec, Task
 from mergegraph.execute import execute
 from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, plan_of
-from mergegraph.reading import MemoryEntry
+from mergegraph.reading import MemoryEntry, Reader
 from mergegraph.schedule import make_schedule
 from mergegraph.tasks import walk
 
@@ -267,9 +267,7 @@ def _apply(
     """A kernel on what its cut says: tensors flat, in rows or as they are; small ones whole."""
     op = task.op
     if op.cut == "load":
-        rows = task.numbers["rows"]
-        tensor = task.numbers["entry"].tensor
-        return (tensor if rows is None else tensor[:rows]).reshape(-1)
+        return Reader({}).read(task.numbers["entry"], 0, task.spec.numel, rows=task.numbers["rows"])
     given = [
         tensor if each.is_small or each.is_scan else _cut(tensor, each.spec, task, start)
         for each, tensor in zip(task.inputs, inputs, strict=True)

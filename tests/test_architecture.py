@@ -38,7 +38,7 @@ FLOORS = """
     stage verification
     recall resolve
     inputs library pages
-    adapters card layers listing outline states
+    adapters card layers listing outline states vocabulary
     ancestry conformity describing fitting licences model
     checkpoint frontmatter keeping kernels ordering plugins
     digesting example folders forms hookspecs places recipe
@@ -46,7 +46,7 @@ FLOORS = """
     archives codecs drafts factors findings header manifest patterns sidefiles store
     config demo journal jsonfiles lineage loops machine nesting parameters references tasks trees
     weights writing
-    bits discretion errors instructions names spec strips trace
+    bits discretion errors instructions names rowmap spec strips trace
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from mergegraph.instructions import Code, Do
+from mergegraph.rowmap import RowMap
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
 
-@op(cut="load", copies=1, infer=lambda *, entry, rows: _head_rows(entry.spec, rows))
-def load(*, entry: Any, rows: int | None = None) -> Any:
-    """Read a tensor of a checkpoint, or only its first `rows` rows; the executor does it."""
+@op(cut="load", copies=1, infer=lambda *, entry, rows: _of_rows(entry.spec, rows))
+def load(*, entry: Any, rows: RowMap | int | None = None) -> Any:
+    """Read a tensor of a checkpoint: all of it, its first rows, or rows by a map.
+
+    The executor does it.
+    """
     raise NotImplementedError
 
 
@@ -32,8 +36,7 @@ def _cast(tensor: Any, *, dtype: str) -> Any:
 
 def cast(tensor: Task, dtype: str) -> Task:
     """The tensor rounded to `dtype`, to nearest even; casts that change nothing vanish."""
-    if tensor.op is _cast and _widens(tensor.inputs[0].spec, tensor.spec):
-        tensor = tensor.inputs[0]
+    tensor = narrowed(tensor)
     return tensor if tensor.spec.dtype == dtype else _cast(tensor, dtype=dtype)
 
 
@@ -156,6 +159,22 @@ def _reordered(stored: Spec, axes: tuple[int, ...]) -> Spec:
 
 def _head_rows(spec: Spec, rows: int | None) -> Spec:
     return spec if rows is None else Spec((rows, *spec.shape[1:]), spec.dtype)
+
+
+def _of_rows(spec: Spec, rows: RowMap | int | None) -> Spec:
+    return mapped(spec, rows) if isinstance(rows, RowMap) else _head_rows(spec, rows)
+
+
+def mapped(spec: Spec, rows: RowMap) -> Spec:
+    """A tensor whose rows, or whose only row's entries, are those of a map."""
+    shape = (1, rows.count) if spec.shape == (1, rows.of) else (rows.count, *spec.shape[1:])
+    return Spec(shape, spec.dtype)
+
+
+def narrowed(tensor: Task) -> Task:
+    """The tensor before it was widened, if that is all that was done to it last."""
+    is_wider = tensor.op is _cast and _widens(tensor.inputs[0].spec, tensor.spec)
+    return tensor.inputs[0] if is_wider else tensor
 
 
 def _stacked(specs: tuple[Spec, ...], dim: int) -> Spec:

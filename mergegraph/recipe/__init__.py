@@ -1,7 +1,16 @@
 """Recipes: what the user asked for."""
 
 from mergegraph.recipe.reading import parse_recipe, read_recipe
-from mergegraph.recipe.tree import AdapterRank, Module, Recipe, Slice, Source, Stage
+from mergegraph.recipe.tree import (
+    AdapterRank,
+    Module,
+    Recipe,
+    Slice,
+    Source,
+    Stage,
+    TokenizerRules,
+    TokenRule,
+)
 
 __all__ = [
     "AdapterRank",
@@ -10,6 +19,8 @@ __all__ = [
     "Slice",
     "Source",
     "Stage",
+    "TokenRule",
+    "TokenizerRules",
     "parse_recipe",
     "read_recipe",
 ]

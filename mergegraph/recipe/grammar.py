@@ -109,11 +109,72 @@ class UpscalingEntry(_Strict):
     parameters: Parameters | None = None
 
 
+_NO_SOURCE = "is not a model, {kind: zero}, or {kind: model_token, model, token | token_id}"
+
+
+def _token_source(value: Any) -> dict[str, Any] | None:
+    """Where a token's row comes from, spelled out."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or "kind" not in value:
+        return {"kind": "model", "model": _given_reference(value)}
+    if value == {"kind": "zero"}:
+        return value
+    if value["kind"] != "model_token" or value.keys() - {"kind", "model", "token", "token_id"}:
+        raise ValueError(_NO_SOURCE)
+    if "model" not in value or ("token" in value) == ("token_id" in value):
+        raise ValueError("of kind model_token needs a model, and either a token or a token_id")
+    row = value.get("token_id", 0)
+    if not isinstance(value.get("token", ""), str) or type(row) is not int or row < 0:
+        raise ValueError("of kind model_token has a word as token, or a whole number as token_id")
+    return {**value, "model": _given_reference(value["model"])}
+
+
+def _given_reference(value: Any) -> str:
+    found = _reference(value)
+    if not isinstance(found, str) or not found:
+        raise ValueError(_NO_SOURCE)
+    return found
+
+
+_ZERO: dict[str, Any] = {
+    "type": "object",
+    "properties": {"kind": {"const": "zero"}},
+    "required": ["kind"],
+    "additionalProperties": False,
+}
+_REFERENCES = [*_WORD_OR_PATH, {"type": "integer"}, _SPELLED_OUT]
+_MODEL_TOKEN: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "kind": {"const": "model_token"},
+        "model": {"anyOf": _REFERENCES},
+        "token": {"type": "string"},
+        "token_id": {"type": "integer", "minimum": 0},
+    },
+    "required": ["kind", "model"],
+    "oneOf": [{"required": ["token"]}, {"required": ["token_id"]}],
+    "additionalProperties": False,
+}
+TokenSource = Annotated[
+    Any,
+    BeforeValidator(_token_source),
+    WithJsonSchema({"anyOf": [*_REFERENCES, _ZERO, _MODEL_TOKEN, {"type": "null"}]}),
+]
+
+
+class TokenEntry(_Strict):
+    """Where a token's row is taken from, and whether also by models that have the token."""
+
+    source: TokenSource = None
+    force: bool = False
+
+
 class TokenizerEntry(_Strict):
     """The vocabulary of the result."""
 
     source: ModelReference = "union"
-    tokens: dict[str, Any] | None = None
+    tokens: dict[str, TokenEntry] | None = None
     pad_to_multiple_of: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -157,4 +218,5 @@ ENTRIES: dict[str, type[_Strict]] = {
     "depth_upscaling": UpscalingEntry,
     "tokenizer": TokenizerEntry,
     "adapter": AdapterEntry,
+    "tokens": TokenEntry,
 }

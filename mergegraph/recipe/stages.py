@@ -12,7 +12,15 @@ from mergegraph.recipe import grammar
 from mergegraph.recipe.checking import Checked
 from mergegraph.recipe.parameters import ParameterReader
 from mergegraph.recipe.source import Document, Path
-from mergegraph.recipe.tree import AdapterRank, Module, Slice, Source, Stage
+from mergegraph.recipe.tree import (
+    AdapterRank,
+    Module,
+    Slice,
+    Source,
+    Stage,
+    TokenizerRules,
+    TokenRule,
+)
 
 
 class StageReader:
@@ -66,7 +74,7 @@ class StageReader:
         """The stage; None if it is not clear what it merges."""
         modules = self.modules(found)
         parameters = self.rules(found.parameters, ())
-        tokenizer_source = self.tokenizer(found)
+        tokenizer = self.tokenizer(found)
         if not modules:
             return None
         return Stage(
@@ -82,7 +90,7 @@ class StageReader:
             on_missing=found.on_missing,
             on_vocab=found.on_vocab,
             on_nonfinite=found.on_nonfinite,
-            tokenizer_source=tokenizer_source,
+            tokenizer=tokenizer,
             chat_template=found.chat_template,
             place=self.document.place(()),
             adapter=self.adapter(found),
@@ -95,16 +103,31 @@ class StageReader:
         place = self.document.place(("adapter",), key=True)
         return AdapterRank(found.adapter.rank, found.adapter.energy, place)
 
-    def tokenizer(self, found: grammar.DocumentEntry) -> str | None:
-        """The model whose tokenizer the result is to have."""
+    def tokenizer(self, found: grammar.DocumentEntry) -> TokenizerRules | None:
+        """What the recipe says of the vocabulary of the result."""
         if found.tokenizer is None:
-            return found.tokenizer_source
+            place = self.document.place(("tokenizer_source",), key=True)
+            source = found.tokenizer_source
+            return None if source is None else TokenizerRules(source, (), None, place)
         if found.tokenizer_source is not None:
             self.wrong(("tokenizer",), "give tokenizer or tokenizer_source, not both")
-        for key in ("tokens", "pad_to_multiple_of"):
-            if getattr(found.tokenizer, key) is not None:
-                self.wrong(("tokenizer", key), f"tokenizer rule '{key}' is not supported yet")
-        return found.tokenizer.source
+        given = found.tokenizer
+        tokens = tuple(self.token(token, each) for token, each in (given.tokens or {}).items())
+        place = self.document.place(("tokenizer",), key=True)
+        return TokenizerRules(given.source, tokens, given.pad_to_multiple_of, place)
+
+    def token(self, token: str, found: grammar.TokenEntry) -> TokenRule:
+        """What the recipe says of one token."""
+        source = found.source or {"kind": "default"}
+        return TokenRule(
+            token=token,
+            kind=source["kind"],
+            model=source.get("model"),
+            other=source.get("token"),
+            row=source.get("token_id"),
+            force=found.force,
+            place=self.document.place(("tokenizer", "tokens", token), key=True),
+        )
 
     def modules(self, found: grammar.DocumentEntry) -> tuple[Module, ...]:
         """The parts that are merged each in its way; none if something is wrong with one."""

@@ -59,6 +59,33 @@ class AdapterRank:
 
 
 @dataclass(frozen=True)
+class TokenRule:
+    """Where a token's row is taken from: a row of a model, zeros, or what there is without a rule.
+
+    `other` is the token of the model that is meant, `row` its id; without either it is the same
+    token. With `force` also models that have the token take it from there.
+    """
+
+    token: str
+    kind: str
+    model: str | None
+    other: str | None
+    row: int | None
+    force: bool
+    place: str
+
+
+@dataclass(frozen=True)
+class TokenizerRules:
+    """The vocabulary of a result: `source` is a model, `base` or `union`."""
+
+    source: str
+    tokens: tuple[TokenRule, ...]
+    multiple: int | None
+    place: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """One merge of a recipe; a model to the stages after it.
 
@@ -77,7 +104,7 @@ class Stage:
     on_missing: str
     on_vocab: str
     on_nonfinite: str
-    tokenizer_source: str | None
+    tokenizer: TokenizerRules | None
     chat_template: str | None
     place: str
     adapter: AdapterRank | None = None

@@ -31,6 +31,7 @@ from mergegraph.ops import (
     arithmetic,
     folds,
     fusion,
+    gathering,
     graded,
     lowrank,
     order,
@@ -40,6 +41,7 @@ from mergegraph.ops import (
     variance,
 )
 from mergegraph.ops import rows as rows_of_tensors
+from mergegraph.rowmap import RowMap
 from mergegraph.strips import STRIP
 from mergegraph.tasks import Op
 
@@ -215,6 +217,16 @@ def kernels() -> list[Any]:
     for width in (1, 2, 1024, STRIP):
         pair = [each.reshape(-1, width) for each in many[:2]]
         cases += [(arcs.by_row, pair, {"t": 0.3}), (importance.weigh_importance, pair, {})]
+    shuffled = RowMap.of_rows([*range(100, 0, -1), -1, -1], of=len(rows[0]))
+    some = RowMap.of_rows([*range(50), *[-1] * 50, *[0] * 28], of=50)
+    few = rows[1][:50]
+    cases += [
+        (gathering.gather, rows[:1], {"rows": shuffled}),
+        (gathering.mean_row, (x.bfloat16(),), {"width": 1024, "of": 128, "start": 0}),
+        (gathering.mean_row, (x,), {"width": 1000, "of": 132, "start": 7}),
+        (gathering.only_rows, (x,), {"rows": some, "width": 1024, "start": 0}),
+        (gathering.put_rows, (x, few), {"rows": some, "start": 0}),
+    ]
     ends = torch.tensor([0.1, 2.0])
     cases += [
         (across._count_equal, (x, torch.tensor([[one, 5]])), {}),

@@ -49,6 +49,10 @@ ACCEPTED = [
     TIES + "parameters: {normalize: 1.0}\n",
     TIES + "tokenizer_source: union\nchat_template: '{{ x }}'\nseed: 3\nout: d\nname: x\n",
     TIES + "tokenizer: {source: base}\n",
+    TIES + "tokenizer: {pad_to_multiple_of: 8, tokens: {x: {}, y: {source: a, force: true}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: zero}}, y: {source: }}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: model_token, model: a, token: y}}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: model_token, model: a, token_id: 3}}}}\n",
     TIES.replace("model: a", "model: {model: {path: a, revision: r}}"),
     TIES.replace("model: a", "model: 7"),
     "merge_method: passthrough\nslices:\n"
@@ -70,6 +74,12 @@ REFUSED = [
     TIES + "dtype: bf16\n",
     TIES + "seed: -1\n",
     TIES + "tokenizer: {sorce: union}\n",
+    TIES + "tokenizer: {tokens: {x: {forse: true}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: zeros}}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: zero, model: a}}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: model_token, model: a}}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: model_token, token: a}}}}\n",
+    TIES + "tokenizer: {tokens: {x: {source: {kind: model_token, model: a, token_id: -1}}}}\n",
     "merge_method: passthrough\nslices:\n- sources: [{model: a, layer_range: [0]}]\n",
     "merge_method: passthrough\nmodules: {layer_range: {modules: 1}}\n",
     "merge_method: passthrough\nslices:\n"
