@@ -23,6 +23,7 @@ _COUNTS = (
     "decoder_layers",
     "depth",
 )
+_ALIAS = "num_hidden_layers"  # of models of two sides: the layers of the encoder
 _QUANTIZED = ("quantization_config", "compression_config", "quantization")
 _TIED = "tie_word_embeddings"
 
@@ -53,6 +54,12 @@ def config_files(config: Config) -> Iterator[tuple[str, Config]]:
 def layer_counts(config: Config) -> set[int]:
     """Every number of layers that a config, or a config inside it, states."""
     return stated(config, _COUNTS)
+
+
+def layers_behind(config: Config) -> int:
+    """How many layers follow the last one, to guess further tokens; loaders may leave them."""
+    found = (part.get("num_nextn_predict_layers") for part in _parts(config))
+    return max((count for count in found if type(count) is int), default=0)
 
 
 def vocabulary_sizes(config: Config) -> set[int]:
@@ -89,29 +96,7 @@ def without_quantization(config: Config) -> dict[str, Any]:
     return adapted
 
 
-def with_layers(
-    config: Config, stack: str, before: int, sources: Sequence[tuple[Config, int]]
-) -> dict[str, Any]:
-    """The config of a stack of layers, each given by the config and the number it came from.
-
-    The stack's layer count, which was `before`, becomes the new count, and lists beside it with an
-    element for each layer are put together from the elements of the layers they describe.
-    """
-    if part_of(stack) in config:
-        inside = [(config_of(each, stack), layer) for each, layer in sources]
-        rest = stack.removeprefix(part_of(stack))
-        return in_part(config, stack, lambda own: with_layers(own, rest, before, inside))
-    adapted = copy.deepcopy(dict(config))
-    for path, part, count in _counts_of(adapted, stack, before):
-        for key, value in list(part.items()):
-            if key == count:
-                part[key] = len(sources)
-            elif isinstance(value, list) and len(value) == before:
-                part[key] = [_element(source, path, key, value, layer) for source, layer in sources]
-    return adapted
-
-
-def _counts_of(config: Any, stack: str, count: int) -> list[tuple[tuple[str, ...], Any, str]]:
+def counts_of(config: Any, stack: str, count: int) -> list[tuple[tuple[str, ...], Any, str]]:
     """Where a config states how many layers a stack has: where its side is named, if any is."""
     found = [
         (path, part, key)
@@ -119,14 +104,16 @@ def _counts_of(config: Any, stack: str, count: int) -> list[tuple[tuple[str, ...
         for key in _COUNTS
         if part.get(key) == count
     ]
-    sides = [_sides((*path, key)) for path, _, key in found]
-    wanted = _sides((stack,))
+    sides = [sides_of(*path, key) for path, _, key in found]
+    wanted = sides_of(stack)
     named = [each for each, side in zip(found, sides, strict=True) if side and side <= wanted]
     plain = [each for each, side in zip(found, sides, strict=True) if not side]
+    if named and wanted == {"encoder"}:
+        named += [each for each in plain if each[2] == _ALIAS and each[0] == named[0][0]]
     return named or plain or ([] if wanted else found)
 
 
-def _sides(words: Sequence[str]) -> set[str]:
+def sides_of(*words: str) -> set[str]:
     """Which side of a model of several sides is meant: encoder, decoder, text, vision, audio."""
     text = ".".join(words).replace("language", "text").replace("visual", "vision")
     return {side for side in ("encoder", "decoder", "text", "vision", "audio") if side in text}
@@ -196,13 +183,3 @@ def _located(config: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, .
 
 def _parts(config: Any) -> list[Any]:
     return [part for _, part in _located(config)]
-
-
-def _element(source: Config, path: tuple[str, ...], key: str, own: list[Any], layer: int) -> Any:
-    """A layer's element of a list: of the config it came from, or else of this one."""
-    part: Any = source
-    for step in path:
-        part = part.get(step, {}) if isinstance(part, Mapping) else {}
-    found = part.get(key) if isinstance(part, Mapping) else None
-    elements = found if isinstance(found, list) and layer < len(found) else own
-    return elements[min(layer, len(elements) - 1)]

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.codecs import Decoded
-from mergegraph.config import Config, layer_counts, without_quantization
+from mergegraph.config import Config, layer_counts, layers_behind, without_quantization
 from mergegraph.header import Entry
 from mergegraph.names import layer_of, layer_stacks, stands_under
 from mergegraph.ops.arithmetic import load, reorder
@@ -48,8 +48,13 @@ class Model:
 
     @cached_property
     def stacks(self) -> Mapping[str, int]:
-        """The number of layers of each stack of layers."""
-        return layer_stacks(self.tensors)
+        """The number of layers of each stack; those behind, which guess further tokens, aside."""
+        stated, behind = layer_counts(self.config), layers_behind(self.config)
+        counts = layer_stacks(self.tensors).items()
+        return {
+            stack: count - behind if count not in stated and count - behind in stated else count
+            for stack, count in counts
+        }
 
     @cached_property
     def layers(self) -> Mapping[tuple[str, int], tuple[str, ...]]:
@@ -59,6 +64,14 @@ class Model:
             if layer := layer_of(name):
                 found.setdefault((layer.stack, layer.index), []).append(layer.rest)
         return {layer: tuple(rests) for layer, rests in found.items()}
+
+    @cached_property
+    def of_first(self) -> Mapping[str, tuple[str, ...]]:
+        """What only the first layer of a stack has, for them all, as relative positions are.
+
+        It is there if the others are all alike and the first has what they have, and more.
+        """
+        return {stack: _of_first(self.layers, stack, count) for stack, count in self.stacks.items()}
 
     def with_decoded(self, decoded: Mapping[str, Decoded]) -> Model:
         """The model with plain tensors in place of those they were stored as, in their order."""
@@ -70,6 +83,14 @@ class Model:
             tensors={n: decoded[n].task if n in decoded else self.tensors[n] for n in names},
             stored=stored,
             config=without_quantization(self.config),
+        )
+
+    def with_names(self, names: Mapping[str, str]) -> Model:
+        """The model with other names for some of its tensors."""
+        return replace(
+            self,
+            tensors={names.get(name, name): task for name, task in self.tensors.items()},
+            stored={names.get(name, name): dtype for name, dtype in self.stored.items()},
         )
 
     def main_stack(self, prefix: str | None = None) -> str | None:
@@ -84,6 +105,15 @@ class Model:
             stated = layer_counts(self.config)
             stacks = [stack for stack in stacks if self.stacks[stack] in stated]
         return stacks[0] if len(stacks) == 1 else None
+
+
+def _of_first(
+    layers: Mapping[tuple[str, int], tuple[str, ...]], stack: str, count: int
+) -> tuple[str, ...]:
+    first, *others = (frozenset(layers.get((stack, i), ())) for i in range(count))
+    if len(set(others)) != 1 or not first > others[0]:
+        return ()
+    return tuple(rest for rest in layers[stack, 0] if rest not in others[0])
 
 
 def checkpoint_model(checkpoint: Checkpoint) -> Model:

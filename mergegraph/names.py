@@ -78,6 +78,11 @@ def stands_under(name: str, prefix: str) -> bool:
     return name.startswith((f"{prefix}.", f"{prefix}/"))
 
 
+def is_of_all_layers(name: str) -> bool:
+    """Whether a tensor outside all layers holds something for each of them."""
+    return "per_layer" in name
+
+
 def is_quantized(name: str) -> bool:
     """Whether a tensor holds packed weights, or the scales of quantised ones."""
     return bool(_QUANTIZED.search(name))

@@ -74,7 +74,10 @@ class OutlineReader:
 
         if module.prefix is not None and not any(map(covers, self.donor.tensors)):
             known = {part for name in self.donor.tensors for part in _prefixes(name)}
-            fact = f"no tensor's name starts with '{module.prefix}.'{nearest(module.prefix, known)}"
+            close = nearest(module.prefix, known, only_close=True)
+            first = dict.fromkeys(name.partition(".")[0] for name in self.donor.tensors)
+            hint = close or f"; modules are prefixes of names, which start with {', '.join(first)}"
+            fact = f"no tensor's name starts with '{module.prefix}.'{hint}"
             self.problems.append(Problem(module.place, fact))
         elif module.slices[0].length is None:
             yield from self.whole(module, module.slices[0], covers)
@@ -165,20 +168,22 @@ class OutlineReader:
         stack = stacks[part.sources[0].model] or ""
         source, model = sources[0]
         self.layers.setdefault(stack, []).append((model, at[id(source)]))
-        rests: dict[str, None] = {}
-        for source, model in sources:
-            rests.update(dict.fromkeys(model.layers.get((stack, at[id(source)]), ())))
-        for rest in rests:
-            name = LayerName(stack, 0, rest)
+        first = dict.fromkeys(at, 0)
+        shared = _joined(model.of_first.get(stack, ()) for _, model in sources)
+        found = [model.layers.get((stack, at[id(source)]), ()) for source, model in sources]
+        for rest in {**(shared if number == 0 else {}), **_joined(found)}:
+            if rest in shared and number:
+                continue
+            name, own = LayerName(stack, 0, rest), first if rest in shared else at
             yield Outline(
                 name=name.numbered(number),
                 t=position(offset, part.length or 1),
                 slice=part,
                 module=module,
                 parts=tuple(
-                    Part(source, model, name.numbered(at[id(source)])) for source, model in sources
+                    Part(source, model, name.numbered(own[id(source)])) for source, model in sources
                 ),
-                base=self.base_part(part, base, sources, _renumbered(name, at)),
+                base=self.base_part(part, base, sources, _renumbered(name, own)),
             )
 
     def outside(
@@ -265,6 +270,11 @@ def _most_layers(models: Iterable[Model]) -> dict[str, int]:
 def _union(models: Iterable[Model]) -> dict[str, None]:
     """The names of all tensors, in the order of the first model that has them."""
     return dict.fromkeys(name for model in models for name in model.tensors)
+
+
+def _joined(rests: Iterable[Iterable[str]]) -> dict[str, None]:
+    """Names of several layers, each once, in order."""
+    return dict.fromkeys(rest for each in rests for rest in each)
 
 
 def _prefixes(name: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import Distribution, entry_points
 from types import MappingProxyType
 from typing import Any
 
@@ -48,11 +49,13 @@ def installed_plugins() -> Plugins:
     """
     offers: list[tuple[str, Any]] = []
     broken = []
+    named = cache(_named)  # reading a package's metadata takes longer than loading a method
     for entry in sorted(entry_points(group=hookspecs.GROUP), key=lambda each: each.name):
+        package = named(entry.dist) if entry.dist else entry.value
         try:
-            offers.append((_package(entry), entry.load()))
+            offers.append((package, entry.load()))
         except Exception as error:  # noqa: BLE001 - the code of a stranger's package
-            broken.append(_broken(_package(entry), entry.name, error))
+            broken.append(_broken(package, entry.name, error))
     return collect(offers, broken)
 
 
@@ -111,8 +114,8 @@ def _offered_twice(first: str, second: str) -> str:
     return f"offered by both {first} and {second}; uninstall one"
 
 
-def _package(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+def _named(package: Distribution) -> str:
+    return f"{package.name} {package.version}"
 
 
 def _broken(package: str, name: str, error: Exception) -> str:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError, Problem
 from mergegraph.findings import Check, Findings
+from mergegraph.following import config_of
 from mergegraph.inputs import WORK, Input, InputReader
 from mergegraph.layers import counted
 from mergegraph.methods import ABOUT, About, Method, Request
@@ -19,6 +19,7 @@ from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_different
 from mergegraph.outline import Outline, OutlineReader, Part, position
 from mergegraph.patterns import Pattern, kind_of, pattern_of
+from mergegraph.prefixes import aligned
 from mergegraph.recipe import Stage
 from mergegraph.resolve import Resolver, draw_keys, unmatched_filters
 from mergegraph.tasks import Task
@@ -51,6 +52,7 @@ def build_stage(stage: Stage, models: Mapping[str, Model], method: Method, seed:
     Raises ProblemsError if it is not clear which layers are meant.
     """
     findings = Findings()
+    models = aligned(stage, models, findings)
     stage = counted(stage, models)
     reader = OutlineReader(stage, models)
     outlines = list(reader.outlines())
@@ -63,11 +65,16 @@ def build_stage(stage: Stage, models: Mapping[str, Model], method: Method, seed:
         told = f"{len(kept)} tensors that no module speaks of, such as {kept[0].name}"
         findings.note(f"{stage.place}: {told}, are those of {reader.donor.reference}")
     parents = [each for name, _ in stage.models() for each in models[name].parents]
+    try:
+        config = config_of(reader, builder.tensors, inputs.vocabularies)
+    except MergeGraphError as error:
+        findings.wrong(stage.place, str(error), "config")
+        config = reader.donor.config
     model = Model(
         reference=stage.name or "result",
         tensors=builder.tensors,
         stored=builder.stored,
-        config=_config(reader, builder.tensors, inputs.vocabularies),
+        config=config,
         sides=reader.donor.sides,
         parents=tuple(dict.fromkeys(parents)),
     )
@@ -281,27 +288,3 @@ def _common_dtype(inputs: Sequence[Input]) -> str:
     """The dtype a merge is stored in: the one of all inputs, or one that holds what all hold."""
     dtypes = {each.stored for each in inputs}
     return dtypes.pop() if len(dtypes) == 1 else "float64" if "float64" in dtypes else WORK
-
-
-def _config(
-    reader: OutlineReader, tensors: Mapping[str, Task], vocabularies: Mapping[int, int]
-) -> configs.Config:
-    """The donor's config, following what became of layers, vocabulary and head."""
-    donor = reader.donor
-    config = donor.config
-    if not config:
-        return config
-    for stack, layers in reader.layers.items():
-        sources = [(model.config, at) for model, at in layers]
-        config = configs.with_layers(config, stack, donor.stacks.get(stack, 0), sources)
-    for stack, count in layer_stacks(tensors).items():
-        before = donor.stacks.get(stack, count)
-        if stack not in reader.layers and count != before:
-            repeated = [(config, min(i, before - 1)) for i in range(count)]
-            config = configs.with_layers(config, stack, before, repeated)
-    for before, rows in vocabularies.items():
-        config = configs.with_vocabulary(config, before, rows)
-    for head in filter(is_head, tensors):
-        if configs.ties_head(configs.config_of(config, head)) or head not in donor.tensors:
-            config = configs.in_part(config, head, configs.with_untied_head)
-    return config

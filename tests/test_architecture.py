@@ -37,13 +37,13 @@ FLOORS = """
     adapter_stage plans
     stage verification
     recall resolve
-    inputs library pages
-    adapters card layers listing outline states vocabulary
+    following inputs library pages
+    adapters card layers listing outline prefixes states vocabulary
     ancestry conformity describing fitting licences model
     checkpoint frontmatter keeping kernels ordering plugins
     digesting example folders forms hookspecs places recipe
     fingerprint methods ops parts pickles portions reading
-    archives codecs drafts factors findings header manifest patterns sidefiles store
+    archives codecs drafts factors findings header layered manifest patterns sidefiles store
     config demo journal jsonfiles lineage loops machine nesting parameters references tasks trees
     weights writing
     bits discretion errors instructions names rowmap spec strips trace

@@ -12,7 +12,6 @@ from mergegraph.config import (
     vocabulary_sizes,
     with_dtype,
     with_dtypes,
-    with_layers,
     with_untied_head,
     with_vocabulary,
 )
@@ -65,45 +64,6 @@ def test_quantisation_is_found_wherever_it_is_said(config, scheme):
     assert quantization(config) == scheme
 
 
-def test_a_stack_has_the_number_of_its_layers():
-    config = {"num_hidden_layers": 4, "max_window_layers": 4, "hidden_size": 4}
-    assert with_layers(config, "model.layers", 4, [(config, i) for i in (0, 1, 1, 2, 3, 3)]) == {
-        "num_hidden_layers": 6,
-        "max_window_layers": 4,
-        "hidden_size": 4,
-    }
-
-
-def test_lists_of_layers_follow_their_layers():
-    config = {"num_hidden_layers": 3, "layer_types": ["a", "b", "c"], "eos_token_id": [1, 2]}
-    adapted = with_layers(config, "model.layers", 3, [(config, 2), (config, 0)])
-    assert adapted["layer_types"] == ["c", "a"]
-    assert adapted["eos_token_id"] == [1, 2]
-
-
-def test_elements_of_a_layer_come_from_its_own_model():
-    ours = {"num_hidden_layers": 2, "layer_types": ["a", "b"]}
-    theirs = {"num_hidden_layers": 3, "layer_types": ["x", "y", "z"]}
-    adapted = with_layers(ours, "model.layers", 2, [(ours, 0), (theirs, 2)])
-    assert adapted["layer_types"] == ["a", "z"]
-
-
-def test_a_model_whose_config_has_no_such_list_lends_the_donors_element():
-    ours = {"num_hidden_layers": 2, "layer_types": ["a", "b"]}
-    assert with_layers(ours, "model.layers", 2, [(ours, 0), ({}, 1), ({}, 7)])["layer_types"] == [
-        "a",
-        "b",
-        "b",
-    ]
-
-
-def test_only_the_config_of_the_stack_follows_it():
-    adapted = with_layers(VISION, "model.layers", 4, [(VISION, 0), (VISION, 3)])
-    assert adapted["text_config"]["num_hidden_layers"] == 2
-    assert adapted["text_config"]["layer_types"] == ["a", "b"]
-    assert adapted["vision_config"] == VISION["vision_config"]
-
-
 def test_a_vocabulary_is_resized_wherever_its_size_is_said():
     config = {"vocab_size": 64, "text_config": {"vocab_size": 64}, "audio": {"vocab_size": 7}}
     assert with_vocabulary(config, 64, 60) == {
@@ -129,31 +89,12 @@ def test_the_dtype_is_said_by_the_word_the_config_uses():
 
 
 def test_the_config_given_is_left_as_it_was():
-    config = {"num_hidden_layers": 2, "vocab_size": 8, "text_config": {"dtype": "x"}}
-    kept = {"num_hidden_layers": 2, "vocab_size": 8, "text_config": {"dtype": "x"}}
-    with_layers(config, "model.layers", 2, [(config, 0)])
+    config = {"vocab_size": 8, "text_config": {"dtype": "x"}}
+    kept = {"vocab_size": 8, "text_config": {"dtype": "x"}}
     with_vocabulary(config, 8, 4)
     with_dtype(config, "float16")
     with_untied_head(config)
     assert config == kept
-
-
-T5 = {"num_layers": 4, "num_decoder_layers": 4}
-CLIP = {"text_config": {"num_hidden_layers": 4}, "vision_config": {"num_hidden_layers": 4}}
-
-
-@pytest.mark.parametrize(
-    ("config", "stack", "expected"),
-    [
-        (T5, "encoder.block", {"num_layers": 6, "num_decoder_layers": 4}),
-        (T5, "decoder.block", {"num_layers": 4, "num_decoder_layers": 6}),
-        (CLIP, "text_model.encoder.layers", {**CLIP, "text_config": {"num_hidden_layers": 6}}),
-        (CLIP, "vision_model.encoder.layers", {**CLIP, "vision_config": {"num_hidden_layers": 6}}),
-        (CLIP, "model.language_model.layers", {**CLIP, "text_config": {"num_hidden_layers": 6}}),
-    ],
-)
-def test_of_two_stacks_of_one_length_the_one_that_grows_is_told(config, stack, expected):
-    assert with_layers(config, stack, 4, [(config, 0)] * 6) == expected
 
 
 def test_the_configs_of_parts_name_a_dtype_where_they_did():
@@ -164,13 +105,6 @@ def test_the_configs_of_parts_name_a_dtype_where_they_did():
 
 def test_a_config_of_diffusers_does_not_name_a_dtype():
     assert with_dtypes({"_class_name": "U"}, {"": "float16"}) == {"_class_name": "U"}
-
-
-def test_layers_of_a_part_are_counted_in_its_config():
-    config = {"a/": {"num_layers": 2, "kinds": ["x", "y"]}, "b/": {"num_layers": 2}}
-    found = with_layers(config, "a/h", 2, [(config, 1), (config, 0), (config, 1)])
-    assert found["a/"] == {"num_layers": 3, "kinds": ["y", "x", "y"]}
-    assert found["b/"] == {"num_layers": 2}
 
 
 def test_names_with_slashes_are_of_no_part_where_there_is_none():
