@@ -45,6 +45,13 @@ Threads = Annotated[
 Seed = Annotated[
     int | None, typer.Option(min=0, help="Seed of random methods, in place of the recipe's.")
 ]
+Stream = Annotated[
+    bool,
+    typer.Option(
+        "--stream",
+        help="Read weights of the Hub and of object stores in place, storing no files of them.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -72,10 +79,7 @@ def run(
         bool,
         typer.Option("--restart", help="Replace a finished result, also of another plan."),
     ] = False,
-    stream: Annotated[
-        bool,
-        typer.Option("--stream", help="Read remote weights in place, storing no files of them."),
-    ] = False,
+    stream: Stream = False,
     trace: Annotated[
         Path | None,
         typer.Option(help="Write what every thread did and when, for Perfetto, to a file."),
@@ -90,12 +94,14 @@ def run(
 
     chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
     prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
-    display = Display(prepared.schedule, quiet=quiet)
+    display = Display(prepared.schedule, fetch_nbytes=prepared.fetch_nbytes, quiet=quiet)
     display.say(*prepared.notes)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with display, pipeline.traced(trace) as gathered:
-            summary = pipeline.finish(prepared, progress=display.advance, trace=gathered)
+            summary = pipeline.finish(
+                prepared, progress=display.advance, fetching=display.fetched, trace=gathered
+            )
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command continues where it stopped", err=True)
         raise typer.Exit(130) from None
@@ -111,6 +117,7 @@ def plan(
     threads: Threads = None,
     seed: Seed = None,
     settings: Set = None,
+    stream: Stream = False,
     form: Annotated[str, typer.Option("--format", help="text, json, dot or mermaid.")] = "text",
     tensor: Annotated[
         str | None,
@@ -124,7 +131,13 @@ def plan(
     if form not in ("text", "json", "dot", "mermaid"):
         raise MergeGraphError(f"--format {form}: not one of text, json, dot, mermaid")
     made = pipeline.plan(
-        *recipes, out=out, memory=memory, threads=threads, seed=seed, settings=settings or ()
+        *recipes,
+        out=out,
+        memory=memory,
+        threads=threads,
+        seed=seed,
+        settings=settings or (),
+        stream=stream,
     )
     if form == "dot":
         typer.echo(report.plan_dot(made.plan, tensor))

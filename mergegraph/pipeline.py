@@ -13,10 +13,9 @@ from pathlib import Path
 from mergegraph.early import evaluated
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.execute import Progress, execute
-from mergegraph.fetching import fetch, needed, streams
-from mergegraph.fitting import nothing
+from mergegraph.fetching import Wanted, fetch, needed, streamed
 from mergegraph.library import Library
-from mergegraph.machine import free_space, parse_size
+from mergegraph.machine import parse_size
 from mergegraph.manifest import Manifest
 from mergegraph.places import place_for
 from mergegraph.planner import expanded, make_plan
@@ -24,7 +23,8 @@ from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.provenance import manifest_of, package_versions
 from mergegraph.recipe import Recipe, read_recipe
-from mergegraph.result import Found, Result, look, partial_path, tidy
+from mergegraph.result import Found, Result, look, tidy
+from mergegraph.room import check_room
 from mergegraph.schedule import (
     TOGETHER_ON_CPU,
     TOGETHER_ON_DEVICE,
@@ -35,11 +35,11 @@ from mergegraph.settings import (
     BUDGET_OF_COMPILER,
     SHARD_SIZE,
     Settings,
-    compiler_nbytes,
     has_compiler,
 )
 from mergegraph.shards import Shard, lay_out
 from mergegraph.trace import NO_TRACE, Trace
+from mergegraph.trees import OnBytes
 from mergegraph.writing import Writer
 
 Paths = str | PathLike[str]
@@ -57,6 +57,12 @@ class Prepared:
     settings: Settings
     plugins: Plugins
     is_compiled: bool
+    wanted: tuple[Wanted, ...] = ()
+
+    @property
+    def fetch_nbytes(self) -> int:
+        """The bytes of files that are brought before the run."""
+        return sum(each.nbytes for each in self.wanted)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,6 +70,7 @@ class Prepared:
         return (
             *self.plugins.broken,
             *self.plan.notes,
+            *(each.note for each in self.wanted),
             *(f.note for f in self.found.values() if f.note),
             *self._note_of_kernels(),
         )
@@ -173,13 +180,16 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
         budget=budget,
         threads=settings.workers,
         together=TOGETHER_ON_DEVICE if settings.is_on_device else TOGETHER_ON_CPU,
-        reserve=compiler_nbytes if may_compile else nothing,
+        reserve=settings.reserve(plan),
         done=done,
     )
-    _check_space(layouts, found)
-    has_room = may_compile and budget >= BUDGET_OF_COMPILER
+    unfinished = [each for each in plan.directories if not found[each.path].is_done]
+    wanted = needed(plan, schedule, unfinished, is_streamed=settings.stream)
+    check_room(layouts, found, wanted)
+    left = budget - settings.ahead_nbytes(plan, budget)
+    has_room = may_compile and left >= BUDGET_OF_COMPILER
     is_compiled = has_room and schedule.work >= _WORTH_COMPILING
-    return Prepared(plan, schedule, layouts, found, settings, plugins, is_compiled)
+    return Prepared(plan, schedule, layouts, found, settings, plugins, is_compiled, wanted)
 
 
 def run(
@@ -237,22 +247,25 @@ def plan(
     threads: int | None = None,
     seed: int | None = None,
     settings: Sequence[str] = (),
+    stream: bool = False,
 ) -> Prepared:
     """What `run` would do: the plan, its schedule, and the layout of the results."""
-    chosen = Settings(memory, threads, seed=seed, overrides=tuple(settings))
+    chosen = Settings(memory, threads, seed=seed, overrides=tuple(settings), stream=stream)
     return prepare(recipes, out=out, settings=chosen, restart=True)
 
 
 def finish(
-    prepared: Prepared, *, progress: Progress | None = None, trace: Trace = NO_TRACE
+    prepared: Prepared,
+    *,
+    progress: Progress | None = None,
+    fetching: OnBytes | None = None,
+    trace: Trace = NO_TRACE,
 ) -> Summary:
     """Fetch what is not on disk, and run what was prepared."""
     results: dict[Path, Result] = {}
-    wanted = needed(prepared.plan, prepared.schedule)
-    is_streamed = prepared.settings.stream
-    fetch(wanted, lambda _nbytes: None, is_streamed=is_streamed)
+    fetch(prepared.wanted, fetching or (lambda _nbytes: None))
     try:
-        with Writer(trace) as writer:
+        with Writer(trace) as writer, streamed(prepared.wanted, prepared.schedule) as streams:
             for each in prepared.plan.directories:
                 found = prepared.found[each.path]
                 if found.is_done:
@@ -270,7 +283,7 @@ def finish(
                 trace,
                 place=place_for(prepared.settings.device),
                 is_compiled=prepared.is_compiled,
-                streams=streams(wanted) if is_streamed else {},
+                streams=streams,
             )
             for result in results.values():
                 result.seal(_manifest(prepared, result))
@@ -291,19 +304,6 @@ def _identity(plugins: Plugins, recipe: Recipe) -> str:
     methods = {stage.method for stage in recipe.stages}
     packages = {plugins.package(name) for name in methods & plugins.methods.keys()}
     return "\n".join(sorted({*packages, *(f"{n} {v}" for n, v in package_versions().items())}))
-
-
-def _check_space(layouts: Mapping[Path, tuple[Shard, ...]], found: Mapping[Path, Found]) -> None:
-    wanted: dict[int, list[Path]] = {}
-    for path in layouts:
-        if not found[path].is_done and not partial_path(path).exists():
-            wanted.setdefault(free_space(path), []).append(path)
-    for free, paths in wanted.items():
-        needed = sum(shard.nbytes for path in paths for shard in layouts[path])
-        if needed > free:
-            raise MergeGraphError(
-                f"{paths[0]}: the results take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-            )
 
 
 def _manifest(prepared: Prepared, result: Result) -> Manifest:

@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -26,13 +27,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 class Display:
     """Shows bytes, rate, time left and memory while a schedule runs."""
 
-    def __init__(self, schedule: Schedule, *, quiet: bool = False) -> None:
+    def __init__(self, schedule: Schedule, *, fetch_nbytes: int = 0, quiet: bool = False) -> None:
         self.total = schedule.read_nbytes + schedule.written_nbytes
+        self.to_fetch, self.have = fetch_nbytes, 0
         self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self.read = self.written = 0
         self.began = self.told = time.monotonic()
         self._lock = Lock()
         self._bar = self._make_bar() if self.console.is_terminal and not quiet else None
+        self._fetching: TaskID | None = None
         self._task = (
             self._bar.add_task("merging", total=self.total, memory="") if self._bar else None
         )
@@ -53,6 +56,44 @@ class Display:
             self._bar.stop()
         if kind is None and self.total:
             self._say_line("read {read}, wrote {written} in {seconds:.1f} s, memory {memory}")
+
+    def fetched(self, nbytes: int) -> None:
+        """Note bytes that came from elsewhere before the run; called from threads."""
+        with self._lock:
+            if self.to_fetch == 0:
+                return
+            self.have += nbytes
+            if self._bar is not None:
+                if self._fetching is None:
+                    self._fetching = self._bar.add_task("fetching", total=self.to_fetch, memory="")
+                    self._bar.start()
+                self._bar.update(self._fetching, completed=self.have)
+            elif time.monotonic() - self.told > _SECONDS_BETWEEN_LINES:
+                self.told = time.monotonic()
+                self._say_fetched("{percent:.0f} %: fetched {have}, {rate}/s, {left:.0f} s left")
+            if self.have >= self.to_fetch:
+                self._end_fetching()
+
+    def _end_fetching(self) -> None:
+        """What is shown from here on is of the run alone."""
+        if self._bar is not None and self._fetching is not None:
+            self._bar.remove_task(self._fetching)
+        self._say_fetched("fetched {have} in {seconds:.1f} s")
+        self.to_fetch = 0
+        self.began = self.told = time.monotonic()
+
+    def _say_fetched(self, form: str) -> None:
+        seconds = max(1e-9, time.monotonic() - self.began)
+        have = max(1, self.have)
+        self.say(
+            form.format(
+                percent=100 * have / max(1, self.to_fetch),
+                have=sized(self.have),
+                seconds=seconds,
+                rate=sized(have / seconds),
+                left=(self.to_fetch - have) * seconds / have,
+            )
+        )
 
     def advance(self, read: int, written: int) -> None:
         """Note bytes read and written; called from worker threads."""

@@ -131,7 +131,7 @@ def push(
     Weights that a broken attempt has sent are not sent again. Raises RunError if the Hub refuses.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+    from huggingface_hub.utils import disable_progress_bars
 
     if not shows_progress:
         disable_progress_bars()
@@ -174,7 +174,7 @@ def _deletions(packed: Parcel, api: Any, revision: str | None) -> Iterator[Any]:
 def _told(repo: str) -> Iterator[None]:
     """What goes wrong on the way, in a sentence."""
     from huggingface_hub import errors
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import HTTPError
 
     try:
         yield

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.fitting import Reserve
 from mergegraph.machine import free_memory, parse_size, usable_cores
 from mergegraph.places import has_accelerator
 from mergegraph.plans import Plan
+from mergegraph.windows import windows_nbytes
 
 SHARD_SIZE = "5GB"
 _COMPILER_NBYTES = 128 * 2**20  # memory that numba takes
@@ -57,6 +59,21 @@ class Settings:
         """Whether a plan is so large that compiling may be worth it, and there is a compiler."""
         is_large = sum(each.task.spec.numel for each in plan.outputs) >= _LARGE
         return is_large and not self.is_on_device and has_compiler()
+
+    def reserve(self, plan: Plan) -> Reserve:
+        """What a run takes of a budget besides the plan: the compiler, and reading ahead."""
+        may_compile = self.may_compile(plan)
+
+        def reserved(budget: int) -> int:
+            ahead = self.ahead_nbytes(plan, budget)
+            return ahead + (compiler_nbytes(budget - ahead) if may_compile else 0)
+
+        return reserved
+
+    def ahead_nbytes(self, plan: Plan, budget: int) -> int:
+        """What reading ahead takes of a budget, if files are read where they are."""
+        is_far = any(not each.checkpoint.tree.is_local for each in plan.accounts)
+        return windows_nbytes(budget) if self.stream and is_far else 0
 
 
 def compiler_nbytes(budget: int) -> int:

@@ -30,9 +30,9 @@ FLOORS = """
     pipeline testing
     early memory
     execute
-    computing
-    blocks progress targets
-    dispatch fetching fusing overwriting provenance publishing report result
+    computing room
+    blocks fetching progress targets
+    dispatch fusing overwriting provenance publishing report result
     planner schedule settings shards
     adapter_stage plans
     stage verification
@@ -41,7 +41,7 @@ FLOORS = """
     adapters card layers listing outline prefixes states vocabulary
     ancestry conformity describing fitting licences model
     checkpoint frontmatter keeping kernels ordering plugins
-    digesting example folders forms hookspecs places recipe
+    digesting example folders forms hookspecs places recipe windows
     fingerprint methods ops parts pickles portions reading
     archives codecs drafts factors findings header layered manifest patterns sidefiles store
     config demo journal jsonfiles lineage loops machine nesting parameters references tasks trees

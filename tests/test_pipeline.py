@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph import MergeGraphError, fitting, pipeline, schedule, strips
+from mergegraph import MergeGraphError, fitting, pipeline, room, schedule, strips
 from mergegraph.errors import RunError
 from mergegraph.result import MANIFEST
 from mergegraph.verification import verify
@@ -534,7 +534,7 @@ def test_a_stage_may_round_what_later_stages_see(family, tmp_path):
 
 
 def test_too_small_a_disk_is_told_before_anything_is_written(family, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "free_space", lambda _path: 100)
+    monkeypatch.setattr(room, "free_space", lambda _path: 100)
     with pytest.raises(MergeGraphError, match="GB are free"):
         mergegraph.run(family(LINEAR), out=tmp_path / "out")
     assert not (tmp_path / "out.partial").exists()
