@@ -10,8 +10,19 @@ from typing import Annotated
 
 import typer
 
-from mergegraph import trust
+from mergegraph import making, trust
 from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.options import (
+    Debug,
+    Device,
+    Memory,
+    Quiet,
+    Restart,
+    ShardSize,
+    Stream,
+    Threads,
+    TraceFile,
+)
 
 WIDEST = 100  # columns of prose
 
@@ -35,22 +46,8 @@ Out = Annotated[
         help="Directory of the result; of several recipes, the folder of their directories."
     ),
 ]
-Memory = Annotated[
-    str | None,
-    typer.Option(help="Memory budget, such as 512MiB or 4GiB.  [default: half of what is free]"),
-]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Worker threads.  [default: the cores there are]")
-]
 Seed = Annotated[
     int | None, typer.Option(min=0, help="Seed of random methods, in place of the recipe's.")
-]
-Stream = Annotated[
-    bool,
-    typer.Option(
-        "--stream",
-        help="Read weights of the Hub and of object stores in place, storing no files of them.",
-    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -60,7 +57,6 @@ Set = Annotated[
         help="Change a value of the recipe, such as parameters.density=0.3.",
     ),
 ]
-ShardSize = Annotated[str, typer.Option(help="Largest size of an output file.")]
 
 
 @app.command()
@@ -69,23 +65,15 @@ def run(
     out: Out = None,
     memory: Memory = None,
     threads: Threads = None,
-    device: Annotated[
-        str, typer.Option(help="Where to compute: auto (the CPU), cpu or cuda.")
-    ] = "auto",
+    device: Device = "auto",
     seed: Seed = None,
     shard_size: ShardSize = "5GB",
     settings: Set = None,
-    restart: Annotated[
-        bool,
-        typer.Option("--restart", help="Replace a finished result, also of another plan."),
-    ] = False,
+    restart: Restart = False,
     stream: Stream = False,
-    trace: Annotated[
-        Path | None,
-        typer.Option(help="Write what every thread did and when, for Perfetto, to a file."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+    trace: TraceFile = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Merge: compile the recipes to one plan and run it."""
     from mergegraph import pipeline
@@ -123,7 +111,7 @@ def plan(
         str | None,
         typer.Option(help="Explain one output tensor: formula, inputs, parameters, passes."),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Show what a run would do: tensors, tasks, passes, bytes, peak memory, notes."""
     from mergegraph import pipeline, report
@@ -158,7 +146,7 @@ def methods(
         typer.Argument(help="Show one method: formula, parameters, recipe.", show_default=False),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+    debug: Debug = False,
 ) -> None:
     """List the installed merge methods by group, or show all there is to know of one."""
     from mergegraph import listing
@@ -184,6 +172,10 @@ def methods(
         typer.echo(
             listing.methods_text(plugins, columns if sys.stdout.isatty() else listing.ENDLESS)
         )
+
+
+app.command()(making.moe)
+app.command("extract-lora")(making.extract_lora)
 
 
 @app.command()

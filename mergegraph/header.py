@@ -27,6 +27,7 @@ _LONGEST_NUMBER = 20  # digits of 2 ** 64
 class Entry:
     """Where a tensor's bytes are; `identity` stands for their content in task keys.
 
+    Where only a part of it is meant, `whole` is the identity of all of it.
     Where the file has the tensor's axes in another order, `axes` are they, and the spec follows it.
     """
 
@@ -35,6 +36,7 @@ class Entry:
     spec: Spec
     identity: str
     axes: tuple[int, ...] = ()
+    whole: str = ""
 
     @property
     def parts(self) -> tuple[Entry, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError
+from mergegraph.experts import is_of_experts, layouts_differ
 from mergegraph.findings import Findings
 from mergegraph.methods import Method
 from mergegraph.model import Model
@@ -50,6 +51,7 @@ class InputReader:
         self.findings = findings
         self.vocabularies: dict[int, int] = {}
         self.missing: dict[tuple[str, str, str], list[str]] = {}
+        self.layouts: dict[str, bool] = {}
         self.lacking: dict[str, list[str]] = {}  # by what becomes of them
 
     def take(self, outline: Outline) -> Taken:
@@ -66,6 +68,13 @@ class InputReader:
                 missing.append(part)
             else:
                 found.append(Input(part, task, stored, is_base))
+        if missing and found and self.stores_otherwise(outline, missing):
+            names = f"{missing[0].model.reference} and {found[0].part.model.reference}"
+            fact = f"{names} store their experts in different ways, one by one and in one tensor"
+            remedy = "load and save one of them with the transformers that saved the other"
+            place = missing[0].source.place
+            self.findings.wrong(place, f"{outline.name}: {fact}; {remedy}", "experts")
+            return Taken()
         return self.without(outline, found, missing) if missing else Taken(tuple(found))
 
     def kept(self, outline: Outline) -> Input:
@@ -128,6 +137,15 @@ class InputReader:
         there = found[0].part.model.reference
         self.missing.setdefault((missing[0].source.place, names, there), []).append(outline.name)
         return Taken()
+
+    def stores_otherwise(self, outline: Outline, missing: Sequence[Part]) -> bool:
+        """Whether experts are missing where they are stored the other way; looked for once."""
+        if not is_of_experts(outline.name):
+            return False
+        key = missing[0].model.reference
+        if key not in self.layouts:
+            self.layouts[key] = layouts_differ(outline.name, missing[0].model.tensors)
+        return self.layouts[key]
 
     def report_missing(self) -> None:
         """Tell of the tensors that some models lack: of many in one model in one sentence."""

@@ -17,6 +17,7 @@ from mergegraph.fetching import Wanted, fetch, needed, streamed
 from mergegraph.library import Library
 from mergegraph.machine import parse_size
 from mergegraph.manifest import Manifest
+from mergegraph.partition import wholes
 from mergegraph.places import place_for
 from mergegraph.planner import expanded, make_plan
 from mergegraph.plans import Plan
@@ -95,7 +96,7 @@ class Summary:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Leave the garbage collector out: a plan is millions of objects, and none of them garbage."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -124,7 +125,7 @@ def prepare(
     return prepare_recipes(read, plugins, settings, places=places, restart=restart)
 
 
-@_no_collection()
+@no_collection()
 def prepare_recipes(
     recipes: Sequence[Recipe],
     plugins: Plugins,
@@ -158,7 +159,7 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
     shard_nbytes = parse_size(settings.shard_size, "--shard-size")
     layouts = {
         each.path: lay_out(
-            [o for o in plan.outputs if o.directory == each.path],
+            wholes(o for o in plan.outputs if o.directory == each.path),
             shard_nbytes,
             each.sides.stems,
             each.sides.words,
@@ -275,7 +276,7 @@ def finish(
                 results[each.path] = Result(each, layout, found.finished, writer)
             for result in results.values():
                 result.open()
-            sinks = [results[each.directory].sink(each.name) for each in prepared.schedule.outputs]
+            sinks = [results[each.directory].sink(each) for each in prepared.schedule.outputs]
             warnings = execute(
                 prepared.schedule,
                 sinks,
@@ -285,7 +286,9 @@ def finish(
                 is_compiled=prepared.is_compiled,
                 streams=streams,
             )
+            writer.drain()
             for result in results.values():
+                result.settle()
                 result.seal(_manifest(prepared, result))
     finally:
         for result in results.values():

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 
@@ -19,14 +16,14 @@ from mergegraph.findings import Check
 from mergegraph.library import Library
 from mergegraph.methods import Method
 from mergegraph.model import Model, SideFiles
-from mergegraph.names import part_of
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.ordering import in_order
-from mergegraph.plans import Account, Directory, Origin, Output, Plan, plan_of
+from mergegraph.partition import in_parts
+from mergegraph.planned import main_dtypes, overlaps, result_key, whole_plan
+from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.stage import Built, build_stage
-from mergegraph.trees import Tree
 from mergegraph.vocabulary import unite
 
 
@@ -49,16 +46,10 @@ def make_plan(
     planner = _Planner(methods, library, seed, identity, evaluate)
     for recipe, place in zip(recipes, places, strict=True):
         planner.add(recipe, place)
-    planner.check_places()
+    planner.problems += overlaps(planner.directories, library)
     if planner.problems:
         raise ProblemsError(sorted(planner.problems, key=_reading_order))
-    made = plan_of(planner.outputs, planner.checks)
-    return replace(
-        made,
-        directories=tuple(planner.directories),
-        accounts=tuple(_accounts(made, library.checkpoints)),
-        notes=tuple(dict.fromkeys([*planner.notes, *_remarks(library)])),
-    )
+    return whole_plan(planner.outputs, planner.checks, planner.directories, library, planner.notes)
 
 
 class _Planner:
@@ -169,12 +160,12 @@ class _Planner:
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
         if not made.model.tensors and not self.problems:
             self.problems.append(Problem(stage.place, "the result would hold no tensors"))
-        outputs, checks = outputs_of(stage, made.model, path)
+        outputs, checks = outputs_of(stage, made.model, path, is_cut=True)
         self.outputs += outputs
         self.checks += checks
         config = made.model.config
         if config:
-            config = configs.with_dtypes(config, _main_dtypes(config, outputs))
+            config = configs.with_dtypes(config, main_dtypes(config, outputs))
         sides = self.sides(made.model)
         directory = Directory(
             path=path,
@@ -184,23 +175,9 @@ class _Planner:
             sides=sides,
             parents=made.model.parents,
             explained=made.explained,
-            key=_key(self.identity(recipe), outputs, config, sides),
+            key=result_key(self.identity(recipe), outputs, config, sides),
         )
         self.directories.append(directory)
-
-    def check_places(self) -> None:
-        """Results overlap neither each other nor the inputs."""
-        local = [each for each in self.library.checkpoints if each.tree.is_local]
-        inputs = [each.path.resolve() for each in local]
-        for i, each in enumerate(self.directories):
-            whole = each.path.resolve()
-            taken = [(d.path.resolve(), "written by another stage") for d in self.directories[:i]]
-            for other, what in (*taken, *((path, "an input") for path in inputs)):
-                inside = other in whole.parents or whole in other.parents
-                if whole == other or inside:
-                    how = f"overlaps {other}, which is {what}" if inside else f"is {what}"
-                    fact = f"{each.path} {how}; write somewhere else"
-                    self.problems.append(Problem(each.origin.place, fact))
 
     def sides(self, model: Model) -> SideFiles:
         """The side files of a model, with a note for those that stay behind."""
@@ -212,31 +189,6 @@ class _Planner:
             for note in each.notes
         ]
         return sides
-
-
-def _remarks(library: Library) -> Iterable[str]:
-    return (remark for each in library.checkpoints for remark in each.remarks)
-
-
-def _key(identity: str, outputs: Sequence[Output], config: configs.Config, sides: SideFiles) -> str:
-    """A digest of everything that the bytes of a result depend on."""
-    digest = sha256(identity.encode())
-    for each in outputs:
-        digest.update(f"{each.name}\n{each.task.key}\n".encode())
-    digest.update(json.dumps(config, sort_keys=True).encode())
-    for name in sides.names:
-        digest.update(f"{name}\n".encode() + _told(sides.tree, name))
-    digest.update(json.dumps(dict(sides.texts or {}), sort_keys=True).encode())
-    if sides.words:
-        digest.update(json.dumps(dict(sides.words), sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _told(tree: Tree | None, name: str) -> bytes:
-    """What a side file holds; of one that is yet to be fetched, what its tree says of it."""
-    if tree is None:
-        return b""
-    return tree.read(name) if tree.is_local else tree.identity(name).encode()
 
 
 def _origin(recipe: Recipe, stage: Stage) -> Origin:
@@ -259,12 +211,19 @@ def expanded(path: str | PathLike[str]) -> Path:
         return Path(path)
 
 
-def outputs_of(stage: Stage, model: Model, directory: Path) -> tuple[list[Output], list[Check]]:
-    """The tensors of a stage in the dtypes they are stored in, and the checks of what is stored."""
+def outputs_of(
+    stage: Stage, model: Model, directory: Path, *, is_cut: bool = False
+) -> tuple[list[Output], list[Check]]:
+    """The tensors of a stage in the dtypes they are stored in, and the checks of what is stored.
+
+    What is made of parts is given in parts if it `is_cut`.
+    """
     outputs = [
         Output(directory, name, cast(task, model.stored[name]) if task.spec.is_float else task)
         for name, task in model.tensors.items()
     ]
+    if is_cut:
+        outputs = [part for each in outputs for part in in_parts(each)]
     if stage.on_nonfinite == "propagate":
         return outputs, []
     checks = [
@@ -277,34 +236,6 @@ def outputs_of(stage: Stage, model: Model, directory: Path) -> tuple[list[Output
         if each.task.spec.is_float and each.task.op is not load
     ]
     return outputs, checks
-
-
-def _main_dtypes(config: configs.Config, outputs: Sequence[Output]) -> dict[str, str]:
-    """The dtype of each part of a model; of a model without parts that of the root."""
-    parts: dict[str, list[Output]] = {"": []}
-    for each in outputs:
-        part = part_of(each.name)
-        parts.setdefault(part if part in config else "", []).append(each)
-    return {part: _main_dtype(inside) for part, inside in parts.items()}
-
-
-def _main_dtype(outputs: Sequence[Output]) -> str:
-    """The dtype of most bytes of floats."""
-    nbytes: dict[str, int] = {}
-    for each in outputs:
-        if each.task.spec.is_float:
-            nbytes[each.task.spec.dtype] = (
-                nbytes.get(each.task.spec.dtype, 0) + each.task.spec.nbytes
-            )
-    return max(nbytes, key=lambda dtype: nbytes[dtype]) if nbytes else "float32"
-
-
-def _accounts(plan: Plan, checkpoints: Iterable[Checkpoint]) -> Iterable[Account]:
-    loads = (task for task in plan.tasks if task.op is load)
-    read = {part.identity for task in loads for part in task.numbers["entry"].parts}
-    for checkpoint in checkpoints:
-        left_out = [name for name, each in checkpoint.entries.items() if each.identity not in read]
-        yield Account(checkpoint, len(checkpoint.entries) - len(left_out), tuple(left_out))
 
 
 def _reading_order(problem: Problem) -> tuple[str, int, int]:

@@ -21,11 +21,20 @@ from mergegraph.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A task whose value is to be written, as a tensor of a directory."""
+    """A task whose value is to be written, as a tensor of a directory or as a part of one."""
 
     directory: Path
     name: str
     task: Task
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A place in a tensor: so many parts of that size stand before it."""
+
+    whole: Output
+    number: int
 
 
 @dataclass(frozen=True)

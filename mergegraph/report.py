@@ -10,6 +10,7 @@ from typing import Any
 
 from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.fitting import Fit
+from mergegraph.partition import wholes
 from mergegraph.plans import Output, Plan
 from mergegraph.schedule import Pass, Schedule
 from mergegraph.stage import Explained
@@ -28,9 +29,9 @@ def sized(nbytes: float) -> str:
 def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:
     """What is to be known of a plan, as plain data."""
     inputs = sum(task.spec.nbytes for task in plan.tasks if not task.inputs)
-    outputs: dict[Path, list[int]] = {}
+    outputs: dict[Path, list[Output]] = {}
     for output in plan.outputs:
-        outputs.setdefault(output.directory, []).append(output.task.spec.nbytes)
+        outputs.setdefault(output.directory, []).append(output)
     return {
         "inputs": [
             {
@@ -44,8 +45,8 @@ def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:
         "outputs": [
             {
                 "directory": str(directory.path),
-                "tensors": len(outputs[directory.path]),
-                "nbytes": sum(outputs[directory.path]),
+                "tensors": len(wholes(outputs[directory.path])),
+                "nbytes": sum(each.task.spec.nbytes for each in outputs[directory.path]),
                 "parents": [each.reference for each in directory.parents],
                 "key": directory.key,
             }
@@ -154,7 +155,8 @@ def plan_mermaid(plan: Plan, name: str | None = None) -> str:
 def _explained(plan: Plan, schedule: Schedule, output: Output) -> Iterator[str]:
     directory = next((each for each in plan.directories if each.path == output.directory), None)
     yield f"{output.directory}: {output.name}  {output.task.spec}"
-    told = directory.explained.get(output.name) if directory else None
+    name = output.part.whole.name if output.part else output.name
+    told = directory.explained.get(name) if directory else None
     if told is not None:
         yield f"  by {told.how}"
         yield from _inputs(told)
@@ -302,9 +304,15 @@ def _grouped(names: list[str], most: int = 6) -> Iterator[str]:
         yield f"    and {len(names) - most} more (all of them: --format json)"
 
 
+def _whole_name(output: Output) -> str:
+    """The name of a tensor for the first of its parts, which are alike."""
+    part = output.part
+    return part.whole.name if part and not part.number else output.name
+
+
 def _outputs_named(plan: Plan, name: str) -> list[Output]:
     """The outputs of a name, one in each directory that has it; raises MergeGraphError if none."""
-    chosen = [each for each in plan.outputs if each.name == name]
+    chosen = [each for each in plan.outputs if name in (each.name, _whole_name(each))]
     if not chosen:
         known = {each.name for each in plan.outputs}
         # the nearest name, not all of them: they are many

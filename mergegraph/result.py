@@ -13,13 +13,15 @@ from typing import Any
 
 from mergegraph.card import card_text, default_name
 from mergegraph.config import config_files
-from mergegraph.digesting import digest_file
+from mergegraph.digesting import digest_file, digest_tensors
 from mergegraph.errors import MergeGraphError
 from mergegraph.frontmatter import CARD
+from mergegraph.header import Entry
 from mergegraph.journal import JOURNAL, Journal, read_journal
 from mergegraph.jsonfiles import read_json
+from mergegraph.machine import usable_cores
 from mergegraph.manifest import MANIFEST, Manifest
-from mergegraph.plans import Directory
+from mergegraph.plans import Directory, Output
 from mergegraph.shards import Shard, Slot, create, index_texts
 from mergegraph.writing import File, Writer, cannot_write
 
@@ -50,7 +52,7 @@ def look(directory: Directory, shards: tuple[Shard, ...], *, restart: bool) -> F
     if finished is None:
         note = f"{partial}: left by another plan, not used; starting from the beginning"
         return Found(is_done=False, finished={}, note=note)
-    total = sum(len(shard.slots) for shard in shards)
+    total = max(sum(len(shard.slots) for shard in shards), len(finished))
     told = f"{partial}: continuing, {len(finished)} of {total} tensors are finished"
     return Found(is_done=False, finished=finished, note=told if finished else None)
 
@@ -93,9 +95,13 @@ class Result:
         except OSError as error:
             raise cannot_write(self.partial, error) from error
 
-    def sink(self, name: str) -> SlotSink:
-        """Where the strips of a tensor go."""
-        return SlotSink(self, name, self._slots[name])
+    def sink(self, output: Output) -> SlotSink:
+        """Where the strips of a tensor, or of a part of one, go."""
+        if output.part is None:
+            return SlotSink(self, output.name, self._slots[output.name])
+        slot, spec = self._slots[output.part.whole.name], output.task.spec
+        offset = slot.offset + output.part.number * spec.nbytes
+        return SlotSink(self, output.name, Slot(slot.file, offset, spec))
 
     def write(self, slot: Slot, start: int, strip: Any) -> None:
         """Put the bytes of a strip at their place."""
@@ -108,6 +114,16 @@ class Result:
         """Note that a tensor is whole, as soon as its last byte is written."""
         self.digests[name] = digest
         self._writer.then(lambda: self._note(name, digest))
+
+    def settle(self) -> None:
+        """Find the digests of tensors that were written in parts, once all are on the disk."""
+        entries = {
+            name: Entry(self.partial / slot.file, slot.offset, slot.spec, name)
+            for name, slot in self._slots.items()
+            if name not in self.digests
+        }
+        for name, found in digest_tensors(entries, usable_cores()).items():
+            self.digests[name] = found.sha256
 
     def _note(self, name: str, digest: str) -> None:
         try:
@@ -167,7 +183,8 @@ class Result:
         for name, part in config_files(config):
             written[name] = json.dumps(part, indent=2) + "\n"
         names = {*sides.names, *written, CARD}
-        written[CARD] = card_text(manifest, default_name(manifest), config, names)
+        card = card_text(manifest, default_name(manifest), config, names)
+        written.setdefault(CARD, card)  # some commands have a card of their own
         for name, text in written.items():
             (self.partial / name).write_text(text, encoding="utf-8")
         digests = {name: digest_file(self.partial / name) for name in names}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, Problem
+from mergegraph.experts import holds_experts, parts_of, together
 from mergegraph.findings import Check, Findings
 from mergegraph.following import config_of
 from mergegraph.inputs import WORK, Input, InputReader
@@ -96,12 +97,13 @@ class _Copy:
 
 @dataclass(frozen=True)
 class _Merge:
-    """An output tensor that the method is to make."""
+    """An output tensor that the method is to make, or one expert of it."""
 
     request: Request
     base: Input | None
     models: tuple[Input, ...]
     stored: str
+    is_part: bool = False
 
 
 @dataclass
@@ -123,18 +125,19 @@ class _Builder:
         """Make every output tensor, in order."""
         counts = layer_stacks(outline.name for outline in outlines)
         found = [(outline, self.gather(outline, counts)) for outline in outlines]
-        merges = [each for _, each in found if isinstance(each, _Merge)]
+        merges = [m for _, each in found if not isinstance(each, _Copy) for m in each]
         surveyed = iter(self.surveyed(merges))
         for outline, each in found:
             if isinstance(each, _Copy):
                 self.keep(outline, each.chosen.task, each.chosen.stored)
                 self.explained[outline.name] = Explained((each.chosen.part,), None, {}, "copy")
-            elif each is not None:
+            elif each:
+                given = [next(surveyed) for _ in each]
                 with self.reporting(outline):
-                    self.add(outline, each, next(surveyed))
+                    self.add(outline, each, given)
 
-    def gather(self, outline: Outline, counts: Mapping[str, int]) -> _Copy | _Merge | None:
-        """What an output tensor is made of; None if there is none, or a problem was found."""
+    def gather(self, outline: Outline, counts: Mapping[str, int]) -> _Copy | tuple[_Merge, ...]:
+        """What an output tensor is made of; nothing if there is none, or a problem was found."""
         taken = self.inputs.take(outline)
         if taken.copied is not None:
             return _Copy(taken.copied)
@@ -143,13 +146,13 @@ class _Builder:
             fact = f"{outline.name}: whole numbers and fractions cannot be merged: {told}"
             place = outline.parts[0].source.place
             self.findings.wrong(place, f"{fact}; store both as floats", "kinds")
-            return None
+            return ()
         if taken.merged and not taken.merged[0].task.spec.is_float:
             return self.followed(outline, taken.merged)
         if taken.merged:
             with self.reporting(outline):
                 return self.asked(outline, taken.merged, counts)
-        return None
+        return ()
 
     def followed(self, outline: Outline, inputs: Sequence[Input]) -> _Copy:
         """Whole numbers are the base's, or the first model's; where models disagree it is told."""
@@ -162,19 +165,36 @@ class _Builder:
 
     def asked(
         self, outline: Outline, inputs: Sequence[Input], counts: Mapping[str, int]
-    ) -> _Merge | None:
+    ) -> tuple[_Merge, ...]:
         """What the method is asked for; raises MergeGraphError if the inputs do not fit."""
-        work = self.inputs.finite(self.inputs.shaped(outline, inputs))
+        work = self.inputs.shaped(outline, inputs)
+        config = work[0].part.model.config
+        if not holds_experts(outline.name, work[0].task.spec, config):
+            return tuple(self.asked_for(outline, self.inputs.finite(work), inputs, counts))
+        asked: list[_Merge] = []
+        for tasks in zip(*[parts_of(each.task) for each in work], strict=True):
+            own = [replace(each, task=task) for each, task in zip(work, tasks, strict=True)]
+            asked += self.asked_for(outline, self.inputs.finite(own), inputs, counts)
+        return tuple(replace(each, is_part=True) for each in asked)
+
+    def asked_for(
+        self,
+        outline: Outline,
+        work: Sequence[Input],
+        inputs: Sequence[Input],
+        counts: Mapping[str, int],
+    ) -> Iterator[_Merge]:
+        """What the method is asked for of inputs of one shape; nothing if that cannot be said."""
         base = next((each for each in work if each.is_base), None)
         models = tuple(each for each in work if not each.is_base)
         if base is None and self.method.needs_base:
-            return None  # reported where the recipe was read
+            return  # reported where the recipe was read
         values = self.resolver.resolve(outline, models)
         if values is None:
-            return None
+            return
         stored = self.stage.out_dtype or self.stage.dtype or _common_dtype(inputs)
         at, tasks = base.task if base else None, [each.task for each in models]
-        return _Merge(Request(at, tasks, values, about(outline.name, counts)), base, models, stored)
+        yield _Merge(Request(at, tasks, values, about(outline.name, counts)), base, models, stored)
 
     def surveyed(self, merges: Sequence[_Merge]) -> Sequence[Sequence[Task]]:
         """What the method's survey finds for each tensor, nothing where it fails."""
@@ -194,11 +214,17 @@ class _Builder:
         with told_of(self.method):
             return self.method.surveyed(requests)
 
-    def add(self, outline: Outline, merge: _Merge, surveyed: Sequence[Task]) -> None:
-        """Have the method make a tensor; raises MergeGraphError if it cannot."""
+    def add(
+        self, outline: Outline, merges: Sequence[_Merge], surveyed: Sequence[Sequence[Task]]
+    ) -> None:
+        """Have the method make a tensor, or its parts; raises MergeGraphError if it cannot."""
         if self.findings.problems and self.method.survey:
             return  # the survey may lack what the method is to be given
-        self.keep(outline, self.merged(outline, merge.request, surveyed), merge.stored)
+        merge, made = merges[0], []
+        for number, (each, found) in enumerate(zip(merges, surveyed, strict=True)):
+            own = replace(outline, name=f"{outline.name}[{number}]") if each.is_part else outline
+            made.append(self.merged(own, each.request, found))
+        self.keep(outline, together(made) if merge.is_part else made[0], merge.stored)
         parts = tuple(each.part for each in merge.models)
         at = merge.base.part if merge.base else None
         self.explained[outline.name] = Explained(parts, at, merge.request.values, self.method.name)

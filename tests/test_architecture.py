@@ -25,15 +25,15 @@ EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
 FLOORS = """
     __main__
     cli
-    trust
-    reproduction
+    making trust
+    extract moe reproduction
     pipeline testing
     early memory
     execute
     computing room
     blocks fetching progress targets
-    dispatch fusing overwriting provenance publishing report result
-    planner schedule settings shards
+    dispatch fusing overwriting planner provenance publishing report result
+    partition planned schedule settings shards
     adapter_stage plans
     stage verification
     recall resolve
@@ -41,12 +41,12 @@ FLOORS = """
     adapters card layers listing outline prefixes states vocabulary
     ancestry conformity describing fitting licences model
     checkpoint frontmatter keeping kernels ordering plugins
-    digesting example folders forms hookspecs places recipe windows
+    digesting example experts folders forms hookspecs places recipe windows
     fingerprint methods ops parts pickles portions reading
     archives codecs drafts factors findings header layered manifest patterns sidefiles store
     config demo journal jsonfiles lineage loops machine nesting parameters references tasks trees
     weights writing
-    bits discretion errors instructions names rowmap spec strips trace
+    bits discretion errors instructions names options rowmap spec strips trace
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports
@@ -67,10 +67,10 @@ FENCES = {
     "yaml": {"recipe.source"},
     "pluggy": {"plugins", "hookspecs"},
     "networkx": {"plans", "ordering", "drafts"},
-    "typer": {"cli", "trust"},
+    "typer": {"cli", "making", "options", "trust"},
     "huggingface_hub": {"publishing"},
     "rich": {"progress"},
-    "pydantic": {"recipe.grammar", "recipe.checking"},
+    "pydantic": {"recipe.grammar", "recipe.checking", "moe.grammar", "moe.reading"},
     "safetensors": {"testing.checkpoints"},
 }
 LONGEST = 350

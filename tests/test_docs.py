@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mergegraph import pipeline
+from mergegraph import moe, pipeline
 from mergegraph.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -23,9 +23,10 @@ def test_a_recipe_of_the_readme_can_be_planned(text, tmp_path):
 
 
 def test_the_commands_of_the_readme_exist():
-    shown = set(re.findall(r"^    mergegraph (\w+)", README, re.MULTILINE))
+    shown = set(re.findall(r"^    mergegraph ([\w-]+)", README, re.MULTILINE))
     assert shown == {
-        *("plan", "run", "verify", "reproduce", "ancestry", "push", "methods", "schema")
+        *("plan", "run", "verify", "reproduce", "ancestry", "push", "methods", "schema"),
+        *("moe", "extract-lora"),
     }
     for command in shown:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
@@ -51,3 +52,17 @@ def test_links_of_the_docs_lead_somewhere():
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_recipe_for_experts_of_the_docs_can_be_planned(tmp_path):
+    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "moe.md").read_text(), re.DOTALL)[0]
+    (tmp_path / "experts.yaml").write_text(text)
+    for recipe in (tmp_path / "experts.yaml", ROOT / "examples" / "experts.yaml"):
+        plan = moe.prepare(recipe, out=tmp_path / "moe").plan
+        assert any("experts.1.w1" in each.name for each in plan.outputs)
+
+
+def test_the_options_for_adapters_are_those_of_the_docs():
+    text = (ROOT / "docs" / "extract.md").read_text()
+    told = CliRunner().invoke(app, ["extract-lora", "--help"], env={"COLUMNS": "200"}).output
+    assert all(option in told for option in re.findall(r"`(--[\w-]+)", text))

@@ -85,7 +85,7 @@ class Checked:
         elif error["type"] == "value_error":
             self.wrong(path, f"{key} {error['ctx']['error']}")
         else:
-            self.wrong(path, _fact(key, error))
+            self.wrong(path, fact_of(key, error))
 
     def remedy(self, path: Path) -> str:
         """What was probably meant by an unknown key."""
@@ -121,7 +121,8 @@ class Checked:
         self.problems.append(Problem(self.document.place(path, key=key), fact))
 
 
-def _fact(key: str, error: Mapping[str, Any]) -> str:
+def fact_of(key: str, error: Mapping[str, Any]) -> str:
+    """What is wrong with the value of a key, by what pydantic says of it."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     fact = _FACTS[kind].format(**{name: _words(context[name]) for name in context})
     if value is None or value in ("", [], {}):

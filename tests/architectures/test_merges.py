@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
@@ -20,15 +21,24 @@ def of_tensors(member, tensors, dtype=torch.float32):
     return door(None, config=config, state_dict=tensors, dtype=dtype).eval().float()
 
 
+EXPERTS = re.compile(r"experts\.[a-z_]+$|moe\.(?:in|out)put_linear")  # stored in one tensor
+
+
 def by_name(formula, *states):
     """What a formula makes of the tensors of some states; whole numbers are the first's."""
-    first = states[0]
     return {
-        name: formula(*(each[name].double() for each in states)).to(first[name].dtype)
-        if first[name].is_floating_point()
-        else first[name]
-        for name in first
+        name: of_experts(formula, name, *(each[name].double() for each in states)).to(first.dtype)
+        if first.is_floating_point()
+        else first
+        for name, first in states[0].items()
     }
+
+
+def of_experts(formula, name, *tensors):
+    """What a formula makes of tensors, or of every expert in them."""
+    if not EXPERTS.search(name):
+        return formula(*tensors)
+    return torch.stack([formula(*experts) for experts in zip(*tensors, strict=True)])
 
 
 def ties(base, *models, density=0.6):

@@ -34,10 +34,12 @@ from mergegraph.ops import (
     gathering,
     graded,
     lowrank,
+    noise,
     order,
     products,
     pruning,
     ranks,
+    sketch,
     variance,
 )
 from mergegraph.ops import rows as rows_of_tensors
@@ -112,6 +114,31 @@ def of_matrices() -> list[tuple[Op, Any, dict[str, Any]]]:
             {"weights": ones},
         ),
     ]
+
+
+def of_sketches() -> list[tuple[Op, Any, dict[str, Any]]]:
+    """Sketches of strips with few and with many directions, and of what is as large as a strip."""
+    cases: list[tuple[Op, Any, dict[str, Any]]] = []
+    for row, count in ((1024, 16), (256, 256), (STRIP // 2, 2)):
+        basis = strip(1)[: row * count].reshape(row, count).double()
+        numbers = {"row": row}
+        cases += [
+            (sketch._turn, (strip(0), basis), numbers),
+            (sketch._left, (strip(0), basis), numbers),
+            (sketch._draw, (strip(0),), {**numbers, "count": count, "seed": 1, "start": 0}),
+        ]
+    cases += [(sketch._overlaps, (strip(0),), {"row": 64})]
+    high = strip(0).reshape(-1, 128).double()
+    wide = high.T.float().contiguous()
+    cases += [
+        (sketch._identity, (high[:128],), {}),
+        (sketch._orthonormal, (high,), {}),
+        (sketch.singular_values, (high, high), {}),
+        (sketch._right, (high, high), {"rank": 128, "dtype": "float32", "is_even": True}),
+        (sketch._dual, (wide,), {}),
+        (sketch.laid_out, (wide,), {"shape": (1024, 128), "dtype": "bfloat16", "turned": True}),
+    ]
+    return cases
 
 
 def of_low_rank(side: int) -> list[tuple[Op, Any, dict[str, Any]]]:
@@ -244,6 +271,8 @@ def kernels() -> list[Any]:
         (scores.fuse_scored, (x, *many[:3], *many[3:], *[ends] * 6), {"count": 3, "scale": 0.5}),
     ]  # fmt: skip
     cases += of_matrices()
+    cases += of_sketches()
+    cases += [(noise.add_noise, (x,), {"spread": 0.1, "seed": 1, "start": 3})]
     cases += [(fusion.elect, many, {"weights": ones, "by": by}) for by in ("sum", "count", "max")]
     return [
         pytest.param(op, inputs, numbers, id=f"{op.name.rpartition('.')[2]}-{i}")
