@@ -19,6 +19,7 @@ INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 _OF_MODELS = ("model", "pytorch_model")
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+_LARGEST_TOLD = 64 * 1024  # bytes of a tensor that tells of others
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,16 @@ class Checkpoint:
     def path(self) -> Path:
         """Its directory, or the only file that it is."""
         return self.tree.root / (self.tree.single or "")
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a tensor that tells of others, read at once: it must be a small one."""
+        entry = self.entries[name]
+        if entry.spec.nbytes > _LARGEST_TOLD:
+            raise MergeGraphError(
+                f"{self.reference}: {name}: {entry.spec} is too large for what it tells"
+            )
+        file = entry.path.relative_to(self.tree.root).as_posix()
+        return self.tree.read(file, entry.offset, entry.offset + entry.spec.nbytes)
 
     def called(self, reference: str) -> Checkpoint:
         """The same by another name."""

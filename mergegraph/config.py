@@ -25,6 +25,7 @@ _COUNTS = (
 )
 _ALIAS = "num_hidden_layers"  # of models of two sides: the layers of the encoder
 _QUANTIZED = ("quantization_config", "compression_config", "quantization")
+_FLOATS = ("float32", "float16", "bfloat16")
 _TIED = "tie_word_embeddings"
 
 
@@ -84,6 +85,13 @@ def quantization(config: Config) -> str | None:
     told = (part.get(key) for part in _parts(config) for key in _QUANTIZED)
     found = next((each for each in told if isinstance(each, Mapping) and each), None)
     return None if found is None else str(found.get("quant_method") or "unnamed")
+
+
+def stated_dtype(config: Config) -> str | None:
+    """The dtype of plain weights that a config, or a config inside it, states."""
+    told = (part.get(key) for part in _parts(config) for key in ("dtype", "torch_dtype"))
+    names = (str(each).removeprefix("torch.") for each in told if each is not None)
+    return next((name for name in names if name in _FLOATS), None)
 
 
 def without_quantization(config: Config) -> dict[str, Any]:

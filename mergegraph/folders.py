@@ -15,7 +15,16 @@ from mergegraph.parts import names_in
 from mergegraph.pickles import header_of_pickle
 from mergegraph.sidefiles import has_weights, stays_inside
 from mergegraph.trees import Tree
-from mergegraph.weights import KINDS, PICKLES, SAFE, Weights, is_weights, weights_among
+from mergegraph.weights import (
+    GGUF,
+    KINDS,
+    PICKLES,
+    SAFE,
+    Weights,
+    is_weights,
+    not_read,
+    weights_among,
+)
 
 _CONFIG = "config.json"
 _FEW = 4
@@ -45,6 +54,8 @@ def open_folder(tree: Tree, folder: str) -> Folder:
         raise MergeGraphError(f"{label}: a link that leads out of the model; put a copy there")
     weights = weights_among(label, present)
     if weights is None:
+        if gguf := next((name for name in present if name.endswith(GGUF)), None):
+            raise not_read(f"{tree.root / folder / gguf}")
         fact = f"holds no weights ({', '.join(KINDS)})"
         raise MergeGraphError(f"{label}: {fact}{_elsewhere(tree, folder)}")
     weight_map = _weight_map(tree, folder, weights.file, present) if weights.is_index else {}

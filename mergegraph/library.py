@@ -8,13 +8,12 @@ from pathlib import Path
 from mergegraph.adapters.folding import folded
 from mergegraph.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
 from mergegraph.codecs import Codec
-from mergegraph.config import quantization
+from mergegraph.decoding import decoded
 from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.model import Model, checkpoint_model
-from mergegraph.names import is_quantized
 from mergegraph.references import Reference, at_home, exists, is_hub_id, scheme_of
 from mergegraph.trees import LocalTree, Source, Tree
-from mergegraph.weights import KINDS
+from mergegraph.weights import GGUF, KINDS, not_read
 
 _HUB = "hf"  # the scheme of references without one
 _How = Callable[[str, Tree], Checkpoint]
@@ -87,7 +86,7 @@ class Library:
 
     def model(self, checkpoint: Checkpoint) -> Model:
         """A checkpoint's tensors as tasks, quantised ones decoded."""
-        return _decoded(checkpoint_model(checkpoint), self._codecs)
+        return decoded(checkpoint_model(checkpoint), self._codecs, checkpoint.read)
 
 
 class Shelf:
@@ -130,6 +129,8 @@ def _on_disk(reference: str) -> LocalTree:
         return LocalTree(path, str(path))
     if path.is_file() and path.suffix in KINDS:
         return LocalTree(path.parent, str(path), path.name)
+    if path.suffix == GGUF:
+        raise not_read(reference)
     raise MergeGraphError(
         f"{reference}: neither a directory nor a file of weights ({', '.join(KINDS)})"
     )
@@ -143,18 +144,3 @@ def _beside(reference: str) -> str:
     except (OSError, ValueError):
         return ""
     return nearest(path.as_posix(), beside, only_close=True)
-
-
-def _decoded(model: Model, codecs: Sequence[Codec]) -> Model:
-    """The model with its quantised tensors made plain; raises MergeGraphError if one is left."""
-    for codec in codecs:
-        if found := codec.decode(model.tensors, model.config):
-            model = model.with_decoded(found)
-    scheme = quantization(model.config)
-    packed = next(filter(is_quantized, model.tensors), None)
-    if scheme or packed:
-        raise MergeGraphError(
-            f"{model.reference}: its weights are quantised ({scheme or packed}); "
-            "dequantise the model first"
-        )
-    return model

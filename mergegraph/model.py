@@ -8,12 +8,22 @@ from functools import cached_property
 
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.codecs import Decoded
-from mergegraph.config import Config, layer_counts, layers_behind, without_quantization
+from mergegraph.config import (
+    Config,
+    layer_counts,
+    layers_behind,
+    stated_dtype,
+    without_quantization,
+)
 from mergegraph.header import Entry
 from mergegraph.names import layer_of, layer_stacks, stands_under
 from mergegraph.ops.arithmetic import load, reorder
 from mergegraph.tasks import Task
 from mergegraph.trees import Tree
+
+# files that say how the weights beside them are quantised
+OF_QUANTISATION = {"hf_quant_config.json", "quantize_config.json", "quant_config.json"}
+PLAIN = "bfloat16"  # of decoded weights where the config names no dtype
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Model:
     sides: SideFiles
     parents: tuple[Checkpoint, ...]
     is_input: bool = False
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def stacks(self) -> Mapping[str, int]:
@@ -75,14 +86,19 @@ class Model:
 
     def with_decoded(self, decoded: Mapping[str, Decoded]) -> Model:
         """The model with plain tensors in place of those they were stored as, in their order."""
-        spoken_for = {used: name for name, each in decoded.items() for used in each.uses}
+        spoken_for = {
+            used: name for name, each in decoded.items() for used in (*each.uses, *each.leaves)
+        }
         names = dict.fromkeys(spoken_for.get(name, name) for name in self.tensors)
-        stored = {n: decoded[n].stored if n in decoded else self.stored[n] for n in names}
+        plain = stated_dtype(self.config) or PLAIN
+        names_left = tuple(name for name in self.sides.names if name not in OF_QUANTISATION)
+        stored = {n: decoded[n].stored or plain if n in decoded else self.stored[n] for n in names}
         return replace(
             self,
             tensors={n: decoded[n].task if n in decoded else self.tensors[n] for n in names},
             stored=stored,
             config=without_quantization(self.config),
+            sides=replace(self.sides, names=names_left),
         )
 
     def with_names(self, names: Mapping[str, str]) -> Model:

@@ -18,8 +18,9 @@ _HEAD = re.compile(
     r"|(?:lm_head|predictions)\.decoder))\.weight$"
 )
 _QUANTIZED = re.compile(
-    r"(?:^|\.)(?:qweight|qzeros|weight_scale|weight_scale_inv|weight_packed|SCB|scaled_fp8|scale_weight"
-    r"|weight\.(?:absmax|quant_map|nested_absmax|quant_state\..+)|\w+_proj_(?:blocks|scales))$"
+    r"(?:^|\.)(?:qweight|qzeros|weight_scale(?:_2|_inv)?|weight_global_scale|weight_packed|SCB"
+    r"|scale_weight|scaled_fp8|weight\.(?:absmax|quant_map|nested_absmax|quant_state\..+)"
+    r"|\w+_proj_(?:blocks|scales|scale|scale_inv))$"
 )
 _BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem|pre_la?y")
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from mergegraph import config as configs
+from mergegraph import scaled
 from mergegraph.checkpoint import Checkpoint
 from mergegraph.errors import Problem
 from mergegraph.findings import Check
@@ -91,7 +92,7 @@ def main_dtype(outputs: Sequence[Output]) -> str:
     """The dtype of most bytes of floats."""
     nbytes: dict[str, int] = {}
     for each in outputs:
-        if each.task.spec.is_float:
+        if each.task.spec.is_float and not scaled.is_part(each.task):
             nbytes[each.task.spec.dtype] = (
                 nbytes.get(each.task.spec.dtype, 0) + each.task.spec.nbytes
             )

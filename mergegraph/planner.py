@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from mergegraph import config as configs
+from mergegraph import scaled
 from mergegraph.adapter_stage import Evaluate, build_adapter
 from mergegraph.adapters.reading import Adapter, read_adapter
 from mergegraph.checkpoint import Checkpoint
@@ -16,7 +17,7 @@ from mergegraph.findings import Check
 from mergegraph.library import Library
 from mergegraph.methods import Method
 from mergegraph.model import Model, SideFiles
-from mergegraph.ops.arithmetic import cast, load
+from mergegraph.ops.arithmetic import load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.ordering import in_order
 from mergegraph.partition import in_parts
@@ -130,6 +131,7 @@ class _Planner:
                 continue
             try:
                 models[reference] = self.shelf.model(reference)
+                self.notes += models[reference].notes
             except MergeGraphError as error:
                 close = get_close_matches(reference, built, n=1)
                 remedy = f"; did you mean the stage '{close[0]}'?" if close else ""
@@ -160,12 +162,14 @@ class _Planner:
     def write(self, recipe: Recipe, stage: Stage, made: Built, path: Path, seed: int) -> None:
         if not made.model.tensors and not self.problems:
             self.problems.append(Problem(stage.place, "the result would hold no tensors"))
+        self.problems += scaled.problems(stage.place, stage.out_dtype, made.model)
         outputs, checks = outputs_of(stage, made.model, path, is_cut=True)
         self.outputs += outputs
         self.checks += checks
         config = made.model.config
         if config:
             config = configs.with_dtypes(config, main_dtypes(config, outputs))
+            config = scaled.with_scaled(config, made.model)
         sides = self.sides(made.model)
         directory = Directory(
             path=path,
@@ -219,8 +223,9 @@ def outputs_of(
     What is made of parts is given in parts if it `is_cut`.
     """
     outputs = [
-        Output(directory, name, cast(task, model.stored[name]) if task.spec.is_float else task)
-        for name, task in model.tensors.items()
+        Output(directory, name, each)
+        for tensor, task in model.tensors.items()
+        for name, each in scaled.written(tensor, task, model.stored[tensor]).items()
     ]
     if is_cut:
         outputs = [part for each in outputs for part in in_parts(each)]

@@ -13,6 +13,7 @@ from mergegraph.errors import RunError
 from mergegraph.header import Entry, Spliced
 from mergegraph.rowmap import ABSENT, RowMap
 from mergegraph.spec import Spec
+from mergegraph.views import View, fill_view
 
 Rows = RowMap | int | None  # of a load: rows by a map, the first ones only, or all
 
@@ -36,7 +37,7 @@ class MemoryEntry:
 
 
 Stream = Callable[[int, int], bytes]  # the bytes of a file from start to stop
-Readable = Entry | Spliced | MemoryEntry
+Readable = Entry | Spliced | MemoryEntry | View
 
 
 class Reader:
@@ -87,6 +88,10 @@ class Reader:
         if isinstance(entry, MemoryEntry):
             strip.copy_(entry.read(start, start + len(strip)))
             return
+        if isinstance(entry, View):
+            stored = entry.stored
+            fill_view(strip, entry, start, lambda first, end: self.read(stored, first, end))
+            return
         buffer = memoryview(strip.view(torch.uint8).numpy().data)
         self._fill_bytes(buffer, entry, start)
 
@@ -96,9 +101,9 @@ class Reader:
 
         width = entry.spec.numel // max(1, rows.of)
         parts = rows.parts(start, start + len(strip), width)
-        if isinstance(entry, MemoryEntry):
+        if isinstance(entry, MemoryEntry | View):
             for first, last, source in parts:
-                found = 0 if source == ABSENT else entry.read(source, source + last - first)
+                found = 0 if source == ABSENT else self.read(entry, source, source + last - first)
                 strip[first:last] = found
             return
         size = entry.spec.itemsize

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mergegraph import scaled
 from mergegraph.errors import MergeGraphError, Problem
 from mergegraph.experts import holds_experts, parts_of, together
 from mergegraph.findings import Check, Findings
@@ -192,9 +193,16 @@ class _Builder:
         values = self.resolver.resolve(outline, models)
         if values is None:
             return
-        stored = self.stage.out_dtype or self.stage.dtype or _common_dtype(inputs)
+        stored = self.stored_as(outline, inputs)
         at, tasks = base.task if base else None, [each.task for each in models]
         yield _Merge(Request(at, tasks, values, about(outline.name, counts)), base, models, stored)
+
+    def stored_as(self, outline: Outline, inputs: Sequence[Input]) -> str:
+        """What a merged tensor is stored as: what the recipe says, or else what its inputs are."""
+        dtype, out_dtype = self.stage.dtype, self.stage.out_dtype
+        if out_dtype == scaled.FLOAT8:
+            return scaled.stored_dtype(outline.name, inputs[0].task.spec, dtype)
+        return out_dtype or dtype or _common_dtype(inputs)
 
     def surveyed(self, merges: Sequence[_Merge]) -> Sequence[Sequence[Task]]:
         """What the method's survey finds for each tensor, nothing where it fails."""
@@ -223,7 +231,7 @@ class _Builder:
         merge, made = merges[0], []
         for number, (each, found) in enumerate(zip(merges, surveyed, strict=True)):
             own = replace(outline, name=f"{outline.name}[{number}]") if each.is_part else outline
-            made.append(self.merged(own, each.request, found))
+            made.append(self.merged(own, each, found))
         self.keep(outline, together(made) if merge.is_part else made[0], merge.stored)
         parts = tuple(each.part for each in merge.models)
         at = merge.base.part if merge.base else None
@@ -243,30 +251,30 @@ class _Builder:
         self.tensors[outline.name] = task
         self.stored[outline.name] = stored
 
-    def merged(self, outline: Outline, request: Request, surveyed: Sequence[Task]) -> Task:
+    def merged(self, outline: Outline, merge: _Merge, surveyed: Sequence[Task]) -> Task:
         """What the method makes of a request, rounded as the stage says.
 
         It is called once for inputs of the same kind and the same values: the tensors of a model
         are many, their shapes few.
         """
+        request, stored = merge.request, merge.stored
         if self.method.draws:
             drawn = draw_keys(self.stage, self.seed, outline, len(request.models))
-            return self.rounded(self.call(request, surveyed, {**request.values, **drawn}))
+            return self.rounded(self.call(request, surveyed, {**request.values, **drawn}), stored)
         own = [request.base, *request.models] if request.base else request.models
         tasks = [*own, *surveyed]
         known = request.about if ABOUT in self.method.fills else None
-        kind = (id(request.values), request.base is None, known, *map(kind_of, tasks))
+        kind = (id(request.values), request.base is None, known, stored, *map(kind_of, tasks))
         if (pattern := self.patterns.get(kind)) is not None:
             return pattern.on(tasks)
-        result = self.rounded(self.call(request, surveyed, request.values))
+        result = self.rounded(self.call(request, surveyed, request.values), stored)
         if kind not in self.patterns:
             self.patterns[kind] = pattern_of(result, tasks)
         return result
 
-    def rounded(self, result: Task) -> Task:
+    def rounded(self, result: Task, stored: str) -> Task:
         """A result as later stages see it."""
-        out_dtype = self.stage.out_dtype
-        return cast(cast(result, out_dtype) if out_dtype else result, WORK)
+        return cast(scaled.rounded(result, stored) if self.stage.out_dtype else result, WORK)
 
     def call(self, request: Request, surveyed: Sequence[Task], values: Mapping[str, Any]) -> Task:
         """What the method makes of a request; its failures are the user's to know of."""

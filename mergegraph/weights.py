@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mergegraph.errors import MergeGraphError
 
 SAFE = ".safetensors"
+GGUF = ".gguf"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 KINDS = (SAFE, *PICKLES)
 _STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
@@ -53,6 +54,14 @@ def weights_among(label: str, names: Collection[str]) -> Weights | None:
         if lone := [Weights(name, "model") for name in found]:
             return _only(label, lone)
     return None
+
+
+def not_read(label: str) -> MergeGraphError:
+    """What there is to say of a GGUF file."""
+    return MergeGraphError(
+        f"{label}: GGUF is not read, its tensors have names and orders of their own; name the "
+        "model it was made from, or convert it to safetensors first"
+    )
 
 
 def is_weights(name: str) -> bool:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mergegraph"
 BUNDLED_FILES = sorted(
     path
-    for each in ("methods", "sources")
+    for each in ("codecs", "methods", "sources")
     for path in (ROOT / "plugins" / f"mergegraph_{each}").glob("*.py")
 )
 EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
@@ -38,14 +38,14 @@ FLOORS = """
     stage verification
     recall resolve
     following inputs library pages
-    adapters card layers listing outline prefixes states vocabulary
+    adapters card decoding layers listing outline prefixes scaled states vocabulary
     ancestry conformity describing fitting licences model
     checkpoint frontmatter keeping kernels ordering plugins
     digesting example experts folders forms hookspecs places recipe windows
     fingerprint methods ops parts pickles portions reading
     archives codecs drafts factors findings header layered manifest patterns sidefiles store
     config demo journal jsonfiles lineage loops machine nesting parameters references tasks trees
-    weights writing
+    views weights writing
     bits discretion errors instructions names options rowmap spec strips trace
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}

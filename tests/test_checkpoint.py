@@ -90,7 +90,7 @@ def test_a_directory_without_weights_is_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["flax_model.msgpack", "tf_model.h5", "m.Q4_K_M.gguf"])
+@pytest.mark.parametrize("name", ["flax_model.msgpack", "tf_model.h5"])
 def test_weights_in_other_formats_are_refused_with_the_remedy(tmp_path, name):
     (tmp_path / name).touch()
     assert refusal(tmp_path).endswith("; weights in other formats are not read, save them as "
@@ -355,7 +355,8 @@ def test_a_snapshot_of_the_hub_may_not_reach_for_other_repositories(snapshot, tm
 def test_quantised_models_are_refused(checkpoint, config):
     root = checkpoint("a", w=[1], config=config)
     assert refusal(root) == (
-        f"{root}: its weights are quantised (gptq); dequantise the model first"
+        f"{root}: its weights are quantised (gptq), and no codec decodes them (installed: none); "
+        "name the model it was made from, or dequantise it first"
     )
 
 
@@ -378,7 +379,17 @@ def test_a_config_that_says_nothing_of_quantisation_is_fine(checkpoint):
 )
 def test_quantised_weights_are_known_by_their_names(checkpoint, name):
     root = checkpoint("a", {name: [1]})
-    assert f"its weights are quantised ({name})" in refusal(root / "model.safetensors")
+    assert f"{name} belongs to quantised weights, and no codec knows" in refusal(
+        root / "model.safetensors"
+    )
+
+
+@pytest.mark.parametrize("file", ["", "model.gguf"])
+def test_gguf_is_refused(tmp_path, file):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.gguf").touch()
+    told = refusal(tmp_path / "m" / file)
+    assert told.startswith(f"{tmp_path / 'm' / 'model.gguf'}: GGUF is not read, ")
 
 
 def test_adapters_are_refused(checkpoint):

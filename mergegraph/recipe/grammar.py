@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 DtypeName = Literal["float32", "float16", "bfloat16", "float64"]
+OutDtypeName = Literal[DtypeName, "float8_e4m3fn"]
 OnMissing = Literal["error", "skip", "base", "drop"]
 OnVocab = Literal["error", "intersect", "base"]
 OnNonfinite = Literal["raise", "base", "propagate"]
@@ -197,7 +198,7 @@ class DocumentEntry(_Strict):
     base_model: ModelReference | None = None
     parameters: Parameters | None = None
     dtype: DtypeName | None = None
-    out_dtype: DtypeName | None = None
+    out_dtype: OutDtypeName | None = None
     tokenizer_source: ModelReference | None = None
     tokenizer: TokenizerEntry | None = None
     chat_template: str | None = None

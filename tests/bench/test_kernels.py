@@ -13,6 +13,8 @@ from mergegraph.tasks import walk
 from mergegraph.testing import constant, evaluate, small
 
 ROW = 1024
+FLOAT8 = "float8_e4m3fn"
+TURNED = ((ROW, ROW // 8), (1, ROW))  # sizes and strides of a strip read down its columns
 WEIGHTS = (0.5, 0.3, 0.2)
 
 
@@ -29,6 +31,10 @@ class Family:
         self.numbers = small(torch.tensor(WEIGHTS, dtype=torch.float64))
         self.number = small(torch.tensor([1.5]))
         self.count = small(torch.tensor([STRIP // 3]))
+        self.codes = constant(base.to(torch.float8_e4m3fn))
+        self.scales = small(torch.rand(1, ROW // 128))
+        self.words = constant(torch.randint(0, 256, base.shape, dtype=torch.uint8))
+        self.turned = constant(base.T.contiguous())
         self.factors = [
             Factors(small(torch.randn(STRIP // 16, 16)), small(torch.randn(16, STRIP // 16)))
             for _ in range(3)
@@ -38,12 +44,14 @@ class Family:
 
 OPS = {
     "absolute_sums": lambda f: ops.absolute_sums(*f.deltas),
+    "as_small": lambda f: ops.as_small(f.base),
     "average": lambda f: ops.average(*f.models, weights=WEIGHTS),
     "bounds_across": lambda f: ops.bounds_across(f.deltas, keep=STRIP)[1],
     "cast": lambda f: ops.cast(f.base, "bfloat16"),
     "combine": lambda f: ops.combine(*f.models, f.numbers),
     "count_zeros": lambda f: ops.count_zeros(f.deltas[0]),
     "delta": lambda f: ops.delta(f.models[0], f.base),
+    "dequantise": lambda f: ops.dequantise(f.codes, f.scales, block=(128, 128)),
     "elect": lambda f: ops.elect(*f.deltas, weights=WEIGHTS, by="sum"),
     "fuse": lambda f: ops.fuse(f.base, *f.deltas, weights=WEIGHTS),
     "fuse_elected": lambda f: ops.fuse_elected(f.base, f.signs, *f.deltas, weights=WEIGHTS),
@@ -58,14 +66,18 @@ OPS = {
     "prune_to_band": lambda f: ops.prune_to_band(f.deltas[0], keep=STRIP // 2, top=STRIP // 100),
     "prune_to_count": lambda f: ops.prune_to_count(f.deltas[0], f.count),
     "prune_within": lambda f: ops.prune_within(f.deltas[0], f.bounds),
+    "quantise": lambda f: ops.quantise(f.base, f.scales, block=(128, 128), dtype=FLOAT8),
     "rescale_to": lambda f: ops.rescale_to(f.deltas[0], f.deltas[1]),
     "scale": lambda f: ops.scale(f.base, factor=0.5),
     "scale_by": lambda f: ops.scale_by(f.base, f.number),
+    "scales_for": lambda f: ops.scales_for(f.base, block=(128, 128), dtype=FLOAT8),
     "settle": lambda f: ops.settle(f.signs, f.number),
     "spread": lambda f: ops.spread(*f.models),
     "stack": lambda f: ops.stack(*f.models),
+    "strided": lambda f: ops.delta(ops.strided(f.base, *TURNED, shape=(ROW, ROW // 8)), f.turned),
     "sum_signs": lambda f: ops.sum_signs(f.signs),
     "total": lambda f: ops.total([ops.absolute_sums(each) for each in f.deltas]),
+    "unpack": lambda f: ops.unpack(f.words, bits=4),
     "values_at": lambda f: ops.values_at(f.deltas, [STRIP // 2, STRIP]),
 }
 

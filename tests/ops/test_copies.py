@@ -36,8 +36,10 @@ from mergegraph.ops import (
     lowrank,
     noise,
     order,
+    packed,
     products,
     pruning,
+    quantised,
     ranks,
     sketch,
     variance,
@@ -183,9 +185,31 @@ def kernels() -> list[Any]:
     rows = [each.reshape(-1, 1024) for each in many]
     pairs = [each.reshape(-1, 2) for each in many]
     chance = {"density": 0.5, "seed": 1, "rescale": True, "start": 3}
+    codes, bytes_ = x.to(torch.float8_e4m3fn), x.view(torch.uint8)[:STRIP]
+    even = {"blocks": (128, 1024, 128, 128)}
+    uneven = {"blocks": (STRIP // 1000 + 1, 1000, 3, 7), "start": 5}
+    of_rows = {"blocks": (129, 1024, 1, 32), "table": (), "start": 5}
+    fp8 = {"dtype": "float8_e4m3fn"}
+    one_row, rows_of = torch.rand(1, 8), torch.rand(129, 32)
+    many_scales = torch.rand(44, 143)
     ranked = {**chance, "epsilon": 0.1, "is_open": False}
     cases = [
         (arithmetic._cast, (x,), {"dtype": "bfloat16"}),
+        (packed._unpack, (bytes_,), {"bits": 4, "inner": 1, "order": (0, 1), "start": 0}),
+        (packed._unpack, (bytes_,), {"bits": 4, "inner": 100, "order": (1, 0), "start": 5}),
+        (quantised._whole, (x,), {}),
+        (quantised._dequantise, (codes, one_row), {**even, "table": (), "start": 0}),
+        (quantised._dequantise, (codes, many_scales), {**uneven, "table": ()}),
+        (quantised._dequantise, (codes, rows_of), of_rows),
+        (
+            quantised._dequantise,
+            (bytes_ & 3, one_row),
+            {**even, "table": (1, 2, 3, 4), "start": 0},
+        ),
+        (quantised._block_maxima, (x,), {**even, "grid": (1, 8), "start": 0}),
+        (quantised._block_maxima, (x,), {**uneven, "grid": (44, 143)}),
+        (quantised._quantise, (x, one_row), {**even, **fp8, "start": 0}),
+        (quantised._quantise, (x, many_scales), {**uneven, **fp8}),
         (arithmetic.delta, (x, many[1]), {}),
         (arithmetic.scale, (x,), {"factor": 2.0}),
         (arithmetic.average, many, {"weights": ones}),

@@ -150,8 +150,8 @@ WRONG = [
     (TIES.replace("base_model: b", "base_model: [b]"), "2:13: base_model is not a word"),
     (TIES + "dtype: bf16\n", "6:8: dtype 'bf16' is not one of float32, float16, bfloat16 or "
      "float64; did you mean 'bfloat16'?"),
-    (TIES + "out_dtype: 16\n", "6:12: out_dtype 16 is not one of float32, float16, bfloat16 or "
-     "float64"),
+    (TIES + "out_dtype: 16\n", "6:12: out_dtype 16 is not one of float32, float16, bfloat16, "
+     "float64 or float8_e4m3fn"),
     (TIES + "on_missing: skp\n", "6:13: on_missing 'skp' is not one of error, skip, base or drop; "
      "did you mean 'skip'?"),
     (TIES + "on_vocab:\n", "6:10: on_vocab is empty"),

@@ -3,9 +3,11 @@
 import pytest
 import torch
 from mergegraph_example import median, norm_preserving
+from mergegraph_example.palette import tensor_codecs
+from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph.testing import check_method, constant, evaluate, tiny_family
+from mergegraph.testing import check_codec, check_method, constant, evaluate, tiny_family
 
 
 @pytest.mark.parametrize("method", [median, norm_preserving], ids=lambda method: method.name)
@@ -45,3 +47,28 @@ def test_recipe_names_it(tmp_path):
     recipe.write_text(f"merge_method: norm_preserving\nbase_model: '{base}'\nmodels: [{models}]\n")
     mergegraph.run(recipe, out=tmp_path / "merged")
     assert (tmp_path / "merged" / "model.safetensors").is_file()
+
+
+def test_palettes_are_looked_up():
+    indices = torch.randint(0, 7, (30, 50), dtype=torch.uint8)
+    palette = torch.randn(7)
+    [codec] = tensor_codecs()
+    found = check_codec(codec, {"w.indices": indices, "w.palette": palette, "v": torch.ones(2)})
+    assert found.keys() == {"w"}
+    assert found["w"].equal(palette[indices.long()])
+
+
+def test_models_with_palettes_merge(tmp_path):
+    (tmp_path / "model").mkdir()
+    stored = {
+        "w.indices": torch.tensor([[0, 1], [1, 1]], dtype=torch.uint8),
+        "w.palette": torch.tensor([0.5, 2.0]),
+        "v": torch.ones(2),
+    }
+    save_file(stored, tmp_path / "model" / "model.safetensors")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"merge_method: median\nmodels: [{{model: '{tmp_path / 'model'}'}}]\n")
+    mergegraph.run(recipe, out=tmp_path / "merged")
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert merged["w"].tolist() == [[0.5, 2.0], [2.0, 2.0]]
+    assert merged["w"].dtype == torch.bfloat16

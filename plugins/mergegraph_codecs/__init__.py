@@ -1,0 +1,1 @@
+"""The codecs that come with mergegraph, each a plugin of its own."""
