@@ -21,7 +21,7 @@ demo: setup
 
 methods: setup
 	rm -f docs/methods/*.md
-	$(BIN)/python -m mergegraph.pages docs/methods
+	$(BIN)/python -m mergegraph.guide.pages docs/methods
 
 test: setup
 	$(BIN)/python -m pytest -n auto

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 from mergegraph.codecs import Codec, Decoded
 from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.factors import Factors
+from mergegraph.files.trees import LocalTree, Source, Tree
 from mergegraph.hookspecs import hookimpl
 from mergegraph.methods import About, Method, Request, method
 from mergegraph.parameters import Between, PerModel
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
-from mergegraph.trees import LocalTree, Source, Tree
 
 if TYPE_CHECKING:
-    from mergegraph.memory import merge
+    from mergegraph.inmemory.memory import merge
     from mergegraph.pipeline import plan, run
 
 __version__ = "0.1.0"
@@ -48,7 +48,11 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_LATER = {"merge": "mergegraph.memory", "plan": "mergegraph.pipeline", "run": "mergegraph.pipeline"}
+_LATER = {
+    "merge": "mergegraph.inmemory.memory",
+    "plan": "mergegraph.pipeline",
+    "run": "mergegraph.pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:

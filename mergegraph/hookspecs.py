@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pluggy
 
 from mergegraph.codecs import Codec
+from mergegraph.files.trees import Source
 from mergegraph.methods import Method
-from mergegraph.trees import Source
 
 GROUP = "mergegraph"
 hookspec = pluggy.HookspecMarker(GROUP)

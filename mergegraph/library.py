@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mergegraph.adapters.folding import folded
-from mergegraph.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
 from mergegraph.codecs import Codec
-from mergegraph.decoding import decoded
 from mergegraph.errors import MergeGraphError, nearest
-from mergegraph.model import Model, checkpoint_model
-from mergegraph.references import Reference, at_home, exists, is_hub_id, scheme_of
-from mergegraph.trees import LocalTree, Source, Tree
-from mergegraph.weights import GGUF, KINDS, not_read
+from mergegraph.files.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
+from mergegraph.files.references import Reference, at_home, exists, is_hub_id, scheme_of
+from mergegraph.files.trees import LocalTree, Source, Tree
+from mergegraph.files.weights import GGUF, KINDS, not_read
+from mergegraph.models.decoding import decoded
+from mergegraph.models.model import Model, checkpoint_model
 
 _HUB = "hf"  # the scheme of references without one
 _How = Callable[[str, Tree], Checkpoint]

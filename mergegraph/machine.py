@@ -100,3 +100,12 @@ def _cgroup_rest() -> int:
         except (OSError, ValueError):
             continue
     return _NO_LIMIT
+
+
+def sized(nbytes: float) -> str:
+    """Bytes for people: `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if nbytes < 1024 or unit == "GiB":  # noqa: PLR2004
+            return f"{nbytes:.0f} B" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= 1024
+    return ""

@@ -10,23 +10,21 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from mergegraph.early import evaluated
 from mergegraph.errors import MergeGraphError, RunError
-from mergegraph.execute import Progress, execute
-from mergegraph.fetching import Wanted, fetch, needed, streamed
+from mergegraph.files.trees import OnBytes
 from mergegraph.library import Library
 from mergegraph.machine import parse_size
-from mergegraph.manifest import Manifest
-from mergegraph.partition import wholes
-from mergegraph.places import place_for
-from mergegraph.planner import expanded, make_plan
+from mergegraph.planning.partition import wholes
+from mergegraph.planning.planner import expanded, make_plan
 from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins, installed_plugins
-from mergegraph.provenance import manifest_of, package_versions
+from mergegraph.provenance.manifest import Manifest
 from mergegraph.recipe import Recipe, read_recipe
-from mergegraph.result import Found, Result, look, tidy
-from mergegraph.room import check_room
-from mergegraph.schedule import (
+from mergegraph.running.early import evaluated
+from mergegraph.running.execute import Progress, execute
+from mergegraph.running.fetching import Wanted, fetch, needed, streamed
+from mergegraph.running.places import place_for
+from mergegraph.scheduling.schedule import (
     TOGETHER_ON_CPU,
     TOGETHER_ON_DEVICE,
     Schedule,
@@ -38,10 +36,12 @@ from mergegraph.settings import (
     Settings,
     has_compiler,
 )
-from mergegraph.shards import Shard, lay_out
 from mergegraph.trace import NO_TRACE, Trace
-from mergegraph.trees import OnBytes
-from mergegraph.writing import Writer
+from mergegraph.writing.made import manifest_of, package_versions
+from mergegraph.writing.result import Found, Result, look, tidy
+from mergegraph.writing.room import check_room
+from mergegraph.writing.shards import Shard, lay_out
+from mergegraph.writing.writer import Writer
 
 Paths = str | PathLike[str]
 _WORTH_COMPILING = 40 * 10**9  # work of a schedule; with less, compiling takes longer than it saves

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import networkx as nx
 
-from mergegraph.checkpoint import Checkpoint
 from mergegraph.config import Config
+from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.findings import Check
-from mergegraph.model import SideFiles
+from mergegraph.models.model import SideFiles
 from mergegraph.portions import Portion, divide
-from mergegraph.stage import Explained
+from mergegraph.stages.stage import Explained
 from mergegraph.tasks import Task
 
 

@@ -14,8 +14,8 @@ import pluggy
 from mergegraph import hookspecs
 from mergegraph.codecs import Codec
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.files.trees import Source
 from mergegraph.methods import Method
-from mergegraph.trees import Source
 
 _METHODS, _SOURCES, _CODECS = "merge_methods", "model_sources", "tensor_codecs"
 

@@ -17,9 +17,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from mergegraph.machine import resident_memory
-from mergegraph.report import sized
-from mergegraph.schedule import Schedule
+from mergegraph.machine import resident_memory, sized
+from mergegraph.scheduling.schedule import Schedule
 
 _SECONDS_BETWEEN_LINES = 10.0
 

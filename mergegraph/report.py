@@ -9,21 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, nearest
-from mergegraph.fitting import Fit
-from mergegraph.partition import wholes
+from mergegraph.machine import sized
+from mergegraph.planning.partition import wholes
 from mergegraph.plans import Output, Plan
-from mergegraph.schedule import Pass, Schedule
-from mergegraph.stage import Explained
+from mergegraph.scheduling.fitting import Fit
+from mergegraph.scheduling.schedule import Pass, Schedule
+from mergegraph.stages.stage import Explained
 from mergegraph.tasks import Op, Task, walk
-
-
-def sized(nbytes: float) -> str:
-    """Bytes for people: `1.5 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if nbytes < 1024 or unit == "GiB":  # noqa: PLR2004
-            return f"{nbytes:.0f} B" if unit == "B" else f"{nbytes:.1f} {unit}"
-        nbytes /= 1024
-    return ""
 
 
 def plan_figures(plan: Plan, schedule: Schedule) -> dict[str, Any]:

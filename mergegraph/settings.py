@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.fitting import Reserve
 from mergegraph.machine import free_memory, parse_size, usable_cores
-from mergegraph.places import has_accelerator
 from mergegraph.plans import Plan
-from mergegraph.windows import windows_nbytes
+from mergegraph.running.places import has_accelerator
+from mergegraph.running.windows import windows_nbytes
+from mergegraph.scheduling.fitting import Reserve
 
 SHARD_SIZE = "5GB"
 _COMPILER_NBYTES = 128 * 2**20  # memory that numba takes

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from mergegraph import About, Method, Request, Spec, Task
-from mergegraph.execute import execute
+from mergegraph.files.reading import MemoryEntry, Reader
 from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, plan_of
-from mergegraph.reading import MemoryEntry, Reader
-from mergegraph.schedule import make_schedule
+from mergegraph.running.execute import execute
+from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.tasks import walk
 
 WriteCheckpoint = Callable[..., Path]

@@ -7,10 +7,11 @@ import json
 import pytest
 
 import mergegraph
-from mergegraph import MergeGraphError, ancestry
-from mergegraph.ancestry import family_json, family_mermaid, family_of, family_text
-from mergegraph.lineage import DEEPEST
-from mergegraph.manifest import read_manifest
+from mergegraph import MergeGraphError
+from mergegraph.provenance import ancestry
+from mergegraph.provenance.ancestry import family_json, family_mermaid, family_of, family_text
+from mergegraph.provenance.lineage import DEEPEST
+from mergegraph.provenance.manifest import read_manifest
 from mergegraph.testing import tiny_family
 
 
@@ -97,7 +98,7 @@ def test_forms_agree(merge):
 
 
 def test_a_deep_tree_is_cut_and_says_so(merge, monkeypatch):
-    monkeypatch.setattr("mergegraph.ancestry.DEEPEST", 3)
+    monkeypatch.setattr("mergegraph.provenance.ancestry.DEEPEST", 3)
     model = "models/tuned-1"
     for name in ("a", "b", "c", "d"):
         merge(name, model, "models/tuned-2")

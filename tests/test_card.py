@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import yaml
 
-from mergegraph.card import card_text
-from mergegraph.lineage import Ancestor
-from mergegraph.manifest import Made, Manifest, Used
+from mergegraph.provenance.card import card_text
+from mergegraph.provenance.lineage import Ancestor
+from mergegraph.provenance.manifest import Made, Manifest, Used
 
 TIES = Used("mergegraph 0.1.0", "Trim and vote.", "TIES-Merging, arXiv:2306.01708")
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}

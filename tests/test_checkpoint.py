@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mergegraph.checkpoint import INDEX, Checkpoint
 from mergegraph.errors import MergeGraphError
-from mergegraph.jsonfiles import read_json
+from mergegraph.files.checkpoint import INDEX, Checkpoint
+from mergegraph.files.jsonfiles import read_json
 from mergegraph.library import Library
 from mergegraph.plugins import installed_plugins
 

@@ -9,7 +9,7 @@ from mergegraph_methods.ties import ties
 import mergegraph
 from mergegraph import Spec, op
 from mergegraph.errors import RunError
-from mergegraph.store import Store
+from mergegraph.running.store import Store
 
 
 @op(cut="pointwise")

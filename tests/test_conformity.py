@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from mergegraph.verification import verify
+from mergegraph.trust.verification import verify
 
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 LAYERS = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3}

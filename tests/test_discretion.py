@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mergegraph.discretion import is_local_path, without_home, without_places
+from mergegraph.provenance.discretion import is_local_path, without_home, without_places
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import pytest
 
 from mergegraph import Between, MergeGraphError, PerModel, method, pipeline
-from mergegraph.example import example_of, written
+from mergegraph.guide.example import example_of, written
 from mergegraph.ops import average, delta, gram, scale_by
 from mergegraph.ops.folds import count_different
 from mergegraph.plans import Output, plan_of
 from mergegraph.plugins import installed_plugins
-from mergegraph.schedule import make_schedule
+from mergegraph.scheduling.schedule import make_schedule
 
 
 def first(models, base=None):

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from mergegraph import Spec, merge, op, pipeline
 from mergegraph.errors import MergeGraphError
-from mergegraph.experts import holds_experts, layouts_differ, parts_of, together
+from mergegraph.models.experts import holds_experts, layouts_differ, parts_of, together
 from mergegraph.ops import cast, delta
 from mergegraph.testing import constant, evaluate
-from mergegraph.verification import verify
+from mergegraph.trust.verification import verify
 
 NAME = "model.layers.0.mlp.experts.down_proj"
 CONFIG = {"num_local_experts": 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from mergegraph.frontmatter import front_matter, parse_card
+from mergegraph.provenance.frontmatter import front_matter, parse_card
 
 
 def test_data_and_text_are_told_apart():

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.header import MAX_HEADER, read_header
+from mergegraph.files.header import MAX_HEADER, read_header
 from mergegraph.spec import DTYPES, Spec
 
 ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}

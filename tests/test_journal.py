@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mergegraph import MergeGraphError
-from mergegraph.journal import JOURNAL, Journal, read_journal
+from mergegraph.writing.journal import JOURNAL, Journal, read_journal
 
 
 @pytest.fixture

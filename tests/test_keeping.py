@@ -6,7 +6,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergegraph.keeping import _gates
+from mergegraph.scheduling.keeping import _gates
 
 
 @given(st.data(), st.integers(1, 12))

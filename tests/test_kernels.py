@@ -9,9 +9,9 @@ import torch
 from mergegraph_methods import della, ties
 
 from mergegraph import op
-from mergegraph.kernels import Kernels
 from mergegraph.ops import prune_to_band
-from mergegraph.places import Host
+from mergegraph.running.kernels import Kernels
+from mergegraph.running.places import Host
 from mergegraph.tasks import walk
 
 HOST = Host()

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 
 from mergegraph import Between, PerModel, hookimpl, method
-from mergegraph.listing import ENDLESS, method_json, method_text, methods_json, methods_text
+from mergegraph.guide.listing import ENDLESS, method_json, method_text, methods_json, methods_text
 from mergegraph.plugins import collect, installed_plugins
 
 

@@ -16,11 +16,11 @@ from torch import nn
 import mergegraph
 from mergegraph import MergeGraphError
 from mergegraph.errors import RunError
+from mergegraph.files.reading import MemoryEntry
+from mergegraph.inmemory.targets import PartlyWrittenError
 from mergegraph.machine import resident_memory
 from mergegraph.plugins import installed_plugins
-from mergegraph.reading import MemoryEntry
 from mergegraph.spec import Spec
-from mergegraph.targets import PartlyWrittenError
 from mergegraph.testing.evaluation import strips_of
 
 METHODS = installed_plugins().methods

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mergegraph import MergeGraphError
-from mergegraph.nesting import state_in
+from mergegraph.files.nesting import state_in
 
 W = {"w": torch.ones(1)}
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mergegraph import hookimpl, method
-from mergegraph.pages import pages
+from mergegraph.guide.pages import pages
 from mergegraph.plugins import collect, installed_plugins
 
 FOLDER = Path(__file__).parent.parent / "docs" / "methods"

@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 
 import mergegraph
 from mergegraph import MergeGraphError
-from mergegraph.checkpoint import checkpoint_of
-from mergegraph.result import Result
-from mergegraph.trees import LocalTree
-from mergegraph.verification import verify
-from mergegraph.writing import Writer
+from mergegraph.files.checkpoint import checkpoint_of
+from mergegraph.files.trees import LocalTree
+from mergegraph.trust.verification import verify
+from mergegraph.writing.result import Result
+from mergegraph.writing.writer import Writer
 
 PIPELINE = {
     "_class_name": "P",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mergegraph import Spec, ops
+from mergegraph.files.reading import MemoryEntry
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.order import prune_by_magnitude
-from mergegraph.patterns import kind_of, pattern_of
-from mergegraph.reading import MemoryEntry
+from mergegraph.stages.patterns import kind_of, pattern_of
 
 
 def loaded(name, dtype="bfloat16"):

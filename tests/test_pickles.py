@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from mergegraph import MergeGraphError
+from mergegraph.files.pickles import axes_in_file, header_of_pickle
+from mergegraph.files.trees import LocalTree
 from mergegraph.library import Library
-from mergegraph.model import checkpoint_model
-from mergegraph.pickles import axes_in_file, header_of_pickle
-from mergegraph.trees import LocalTree
+from mergegraph.models.model import checkpoint_model
 
 
 @dataclass(frozen=True)

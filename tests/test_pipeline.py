@@ -17,11 +17,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph import MergeGraphError, fitting, pipeline, room, schedule, strips
+from mergegraph import MergeGraphError, pipeline, strips
 from mergegraph.errors import RunError
-from mergegraph.result import MANIFEST
-from mergegraph.verification import verify
-from mergegraph.writing import Writer
+from mergegraph.scheduling import fitting, schedule
+from mergegraph.trust.verification import verify
+from mergegraph.writing import room
+from mergegraph.writing.result import MANIFEST
+from mergegraph.writing.writer import Writer
 
 LINEAR = """
 merge_method: linear

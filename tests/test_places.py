@@ -6,13 +6,13 @@ import pytest
 import torch
 from mergegraph_methods import dare_ties, della, linear, model_stock, slerp, ties
 
-from mergegraph.execute import execute
-from mergegraph.memory import TensorSink
+from mergegraph.files.reading import MemoryEntry
+from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import cast, load
-from mergegraph.places import Accelerator, Host
 from mergegraph.plans import Output, plan_of
-from mergegraph.reading import MemoryEntry
-from mergegraph.schedule import TOGETHER_ON_DEVICE, make_schedule
+from mergegraph.running.execute import execute
+from mergegraph.running.places import Accelerator, Host
+from mergegraph.scheduling.schedule import TOGETHER_ON_DEVICE, make_schedule
 from mergegraph.settings import Settings
 from mergegraph.spec import Spec
 

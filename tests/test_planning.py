@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from mergegraph import pipeline, report, stage
+from mergegraph import pipeline, report
+from mergegraph.stages import stage
 
 TIES = """
 merge_method: ties

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mergegraph import Spec, ops
+from mergegraph.files.reading import MemoryEntry
 from mergegraph.findings import Check
 from mergegraph.ops.arithmetic import load
 from mergegraph.ops.folds import count_different, count_nonfinite
 from mergegraph.portions import divide
-from mergegraph.reading import MemoryEntry
 from mergegraph.tasks import walk
 
 A, B, C, D = (load(entry=MemoryEntry(None, Spec((4,), "float32"), name)) for name in "abcd")

@@ -10,9 +10,9 @@ import pytest
 import mergegraph
 from mergegraph import MergeGraphError
 from mergegraph.cli import main
-from mergegraph.manifest import MANIFEST, read_manifest
-from mergegraph.reproduction import repeating
+from mergegraph.provenance.manifest import MANIFEST, read_manifest
 from mergegraph.testing import tiny_checkpoint, tiny_family
+from mergegraph.trust.reproduction import repeating
 
 DARE = """
 merge_method: dare_ties

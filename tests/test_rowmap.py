@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mergegraph.files.reading import MemoryEntry, Reader
 from mergegraph.ops.arithmetic import load
-from mergegraph.reading import MemoryEntry, Reader
 from mergegraph.rowmap import ABSENT, RowMap, Run
 from mergegraph.spec import Spec
 

@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, Qwen3Moe
 
 import mergegraph
 from mergegraph import MergeGraphError, Spec
-from mergegraph.scaled import SCALED, stored_dtype
-from mergegraph.verification import verify
+from mergegraph.models.scaled import SCALED, stored_dtype
+from mergegraph.trust.verification import verify
 
 LAYER = "model.layers.0"
 BLOCK = [128, 128]

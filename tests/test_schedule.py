@@ -8,16 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mergegraph import MergeGraphError, Spec, op, ops, strips
-from mergegraph.execute import execute
+from mergegraph.files.reading import MemoryEntry
 from mergegraph.findings import Check
-from mergegraph.memory import TensorSink
+from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import crop, extend, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.ops.order import prune_by_magnitude
 from mergegraph.ops.pruning import prune_by_rank
 from mergegraph.plans import Output, plan_of
-from mergegraph.reading import MemoryEntry
-from mergegraph.schedule import make_schedule
+from mergegraph.running.execute import execute
+from mergegraph.scheduling.schedule import make_schedule
 
 MIB = 2**20
 SHAPES = [(), (7,), (3, 5), (2, 50), (300, 700), (2, 90_000), (150_000,)]

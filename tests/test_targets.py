@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from mergegraph.files.reading import MemoryEntry
+from mergegraph.inmemory.overwriting import late_ones
+from mergegraph.inmemory.targets import TargetSink
 from mergegraph.ops import absolute_sums, delta, scale, scale_by, total
 from mergegraph.ops.arithmetic import load
-from mergegraph.overwriting import late_ones
 from mergegraph.plans import Output, plan_of
-from mergegraph.reading import MemoryEntry
-from mergegraph.schedule import make_schedule
+from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.spec import Spec
-from mergegraph.targets import TargetSink
 
 A, B, C = (torch.randn(300) for _ in range(3))
 

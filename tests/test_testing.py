@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mergegraph import Between, MergeGraphError, PerModel, Spec, method, op
-from mergegraph.checkpoint import checkpoint_of
+from mergegraph.files.checkpoint import checkpoint_of
+from mergegraph.files.trees import LocalTree
 from mergegraph.ops import average, combine, delta, gram, scale, stack
 from mergegraph.ops.arithmetic import cast
 from mergegraph.testing import (
@@ -23,7 +24,6 @@ from mergegraph.testing import (
     tiny_checkpoint,
     tiny_family,
 )
-from mergegraph.trees import LocalTree
 
 # -- tiny checkpoints ------------------------------------------------------------------------
 

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph import MergeGraphError, digesting
+from mergegraph import MergeGraphError
+from mergegraph.provenance import digesting
 from mergegraph.testing import tiny_checkpoint, tiny_family
-from mergegraph.verification import verify
+from mergegraph.trust.verification import verify
 
 RECIPE = """
 merge_method: linear

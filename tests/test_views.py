@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from mergegraph.header import read_header
-from mergegraph.reading import Reader
-from mergegraph.views import boxes, view_of
+from mergegraph.files.header import read_header
+from mergegraph.files.reading import Reader
+from mergegraph.files.views import boxes, view_of
 
 
 @given(st.data())

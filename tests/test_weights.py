@@ -3,7 +3,7 @@
 import pytest
 
 from mergegraph import MergeGraphError
-from mergegraph.weights import weights_among
+from mergegraph.files.weights import weights_among
 
 FP16 = "diffusion_pytorch_model.fp16"
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergegraph.header import Entry, Spliced
+from mergegraph.files.header import Entry, Spliced
 from mergegraph.ops.arithmetic import load
 from mergegraph.rowmap import RowMap
+from mergegraph.running.windows import Windows, window_nbytes, windows_in_order, windows_nbytes
 from mergegraph.spec import Spec
-from mergegraph.windows import Windows, window_nbytes, windows_in_order, windows_nbytes
 
 A, B = Path("a"), Path("b")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergegraph.errors import RunError
-from mergegraph.writing import BLOCK, File, Writer
+from mergegraph.writing.writer import BLOCK, File, Writer
 
 
 def make_file(path: Path, nbytes: int) -> File:

@@ -11,10 +11,10 @@ from mergegraph.adapters.reading import Adapter
 from mergegraph.adapters.writing import tensors_of
 from mergegraph.errors import MergeGraphError
 from mergegraph.factors import Factors
-from mergegraph.model import Model, SideFiles
+from mergegraph.files.reading import MemoryEntry
+from mergegraph.models.model import Model, SideFiles
 from mergegraph.ops.arithmetic import load, scale
 from mergegraph.ops.products import add_product, factor, part
-from mergegraph.reading import MemoryEntry
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task
 

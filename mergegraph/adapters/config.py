@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from mergegraph.checkpoint import ADAPTER
 from mergegraph.errors import MergeGraphError
-from mergegraph.jsonfiles import parse_json
-from mergegraph.trees import Tree
+from mergegraph.files.checkpoint import ADAPTER
+from mergegraph.files.jsonfiles import parse_json
+from mergegraph.files.trees import Tree
 
 LORA = "LORA"
 _BY_PEFT = "fold it into its base with merge_and_unload of PEFT and use the model that this gives"

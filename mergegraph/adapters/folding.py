@@ -14,9 +14,9 @@ from mergegraph.adapters.parts import Factors
 from mergegraph.adapters.reading import Adapter, read_adapter
 from mergegraph.adapters.saved import replaced
 from mergegraph.adapters.turning import is_turned
-from mergegraph.checkpoint import Checkpoint
 from mergegraph.errors import MergeGraphError
-from mergegraph.model import Model
+from mergegraph.files.checkpoint import Checkpoint
+from mergegraph.models.model import Model
 from mergegraph.ops.arithmetic import average, cast
 from mergegraph.ops.products import (
     add_product,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mergegraph import config as configs
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.names import is_embedding, is_head
 
 _HEAD = "lm_head.weight"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from mergegraph.adapters.config import AdapterConfig, read_config
 from mergegraph.adapters.layouts import Layout, Pair, pair_of
 from mergegraph.adapters.parts import Factors, Parts, read_parts
-from mergegraph.checkpoint import Checkpoint
 from mergegraph.errors import MergeGraphError
+from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.ops.arithmetic import load
 from mergegraph.tasks import Task
 

@@ -10,7 +10,7 @@ from mergegraph.adapters.heads import embedding_of
 from mergegraph.adapters.naming import Names, Wanted
 from mergegraph.adapters.reading import Adapter
 from mergegraph.errors import MergeGraphError
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.names import is_embedding, is_head
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task

@@ -12,13 +12,13 @@ from mergegraph.extract.adapter import adapter_config, prefix_of, tensors_of
 from mergegraph.extract.fates import Fates, Measured, decide
 from mergegraph.extract.survey import Request, Survey, measure, survey
 from mergegraph.extract.telling import card_of, lines_of, request_text
-from mergegraph.model import SideFiles
+from mergegraph.models.model import SideFiles
 from mergegraph.pipeline import Prepared, Summary, finish, no_collection, ready
-from mergegraph.planned import overlaps, result_key, whole_plan
-from mergegraph.planner import expanded
+from mergegraph.planning.planned import overlaps, result_key, whole_plan
+from mergegraph.planning.planner import expanded
 from mergegraph.plans import Directory, Origin, Output, Plan
-from mergegraph.provenance import package_versions
 from mergegraph.settings import Settings
+from mergegraph.writing.made import package_versions
 
 CONFIG = "adapter_config.json"
 COMMAND = "extract-lora"

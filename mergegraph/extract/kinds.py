@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mergegraph.config import Config, ties_head
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.names import is_embedding, is_head, layer_of
 from mergegraph.ops.arithmetic import cast, crop, delta, extend
 from mergegraph.ops.sketch import can_sketch

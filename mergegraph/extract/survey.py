@@ -6,24 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
-from mergegraph.execute import Progress, execute
 from mergegraph.extract.adapter import sketch_of
 from mergegraph.extract.fates import Measured, Wishes, may_factor
 from mergegraph.extract.kinds import Paired, pair
-from mergegraph.fetching import fetch, needed, streamed
+from mergegraph.files.trees import OnBytes
 from mergegraph.findings import Check
+from mergegraph.inmemory.memory import TensorSink
 from mergegraph.library import Library
-from mergegraph.memory import TensorSink
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_nonfinite, gram
 from mergegraph.ops.sketch import singular_values
 from mergegraph.pipeline import no_collection
-from mergegraph.planned import whole_plan
-from mergegraph.planner import expanded
+from mergegraph.planning.planned import whole_plan
+from mergegraph.planning.planner import expanded
 from mergegraph.plans import Output, Plan
 from mergegraph.plugins import Plugins, installed_plugins
-from mergegraph.schedule import Schedule, make_schedule
+from mergegraph.running.execute import Progress, execute
+from mergegraph.running.fetching import Wanted, fetch, needed, streamed
+from mergegraph.scheduling.schedule import Schedule, make_schedule
 from mergegraph.settings import Settings
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -61,6 +62,7 @@ class Survey:
     library: Library
     plugins: Plugins
     settings: Settings
+    wanted: tuple[Wanted, ...]
 
     @property
     def seed(self) -> int:
@@ -83,16 +85,20 @@ def survey(request: Request, settings: Settings | None = None) -> Survey:
     model, base = shelf.model(request.model), shelf.model(request.base)
     paired = _paired(model, base)
     plan = _plan(paired, request.wishes, library, settings.seed or 0)
-    schedule = make_schedule(plan, budget=settings.budget, threads=settings.workers)
-    return Survey(request, model, base, paired, plan, schedule, library, plugins, settings)
+    schedule = make_schedule(
+        plan, budget=settings.budget, threads=settings.workers, reserve=settings.reserve(plan)
+    )
+    wanted = needed(plan, schedule, (), is_streamed=settings.stream)
+    return Survey(request, model, base, paired, plan, schedule, library, plugins, settings, wanted)
 
 
-def measure(made: Survey, progress: Progress | None = None) -> Mapping[str, Measured]:
+def measure(
+    made: Survey, progress: Progress | None = None, fetching: OnBytes | None = None
+) -> Mapping[str, Measured]:
     """Read both models in strips; raises RunError if that fails."""
-    wanted = needed(made.plan, made.schedule, (), is_streamed=made.settings.stream)
-    fetch(wanted, lambda _nbytes: None)
+    fetch(made.wanted, fetching or (lambda _nbytes: None))
     sinks = [TensorSink(each.task.spec) for each in made.plan.outputs]
-    with streamed(wanted, made.schedule) as streams:
+    with streamed(made.wanted, made.schedule) as streams:
         execute(made.schedule, sinks, progress, streams=streams)
     values = {
         each.name: sink.tensor.flatten().tolist()

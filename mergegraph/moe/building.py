@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from mergegraph.errors import Problem, ProblemsError
 from mergegraph.findings import Findings
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.moe.layouts import IGNORED, MLP, RESIDUAL, Layout
 from mergegraph.moe.reading import Expert, Mixture
 from mergegraph.names import LayerName, layer_of

@@ -10,7 +10,7 @@ from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
 from mergegraph.findings import Check
 from mergegraph.library import Library
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.moe.building import Dense, build, check
 from mergegraph.moe.gating import gates_of
 from mergegraph.moe.layouts import Layout, config_of, layout_for
@@ -18,12 +18,12 @@ from mergegraph.moe.reading import BY_CHANCE, Mixture, read_mixture
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.pipeline import Prepared, no_collection, ready
-from mergegraph.planned import main_dtypes, overlaps, result_key, whole_plan
-from mergegraph.planner import expanded
+from mergegraph.planning.planned import main_dtypes, overlaps, result_key, whole_plan
+from mergegraph.planning.planner import expanded
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.plugins import installed_plugins
-from mergegraph.provenance import package_versions
 from mergegraph.settings import Settings
+from mergegraph.writing.made import package_versions
 
 
 @no_collection()

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.files.reading import MemoryEntry
 from mergegraph.moe.reading import Expert
 from mergegraph.ops.arithmetic import load
-from mergegraph.reading import MemoryEntry
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 

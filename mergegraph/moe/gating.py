@@ -7,6 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.files.references import Reference
+from mergegraph.files.trees import Tree
 from mergegraph.moe.building import Dense, Gates, coinciding
 from mergegraph.moe.gates import alike, drawn, embedded, given, read_tokenizer
 from mergegraph.moe.hidden import hidden_gates
@@ -14,9 +16,7 @@ from mergegraph.moe.layouts import RESIDUAL
 from mergegraph.moe.reading import BY_CHANCE, Expert
 from mergegraph.names import is_embedding
 from mergegraph.ops.arithmetic import cast
-from mergegraph.references import Reference
 from mergegraph.tasks import Task
-from mergegraph.trees import Tree
 
 _TOKENIZER = "tokenizer.json"
 

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
 from mergegraph.moe.grammar import ExpertEntry, MixtureEntry
 from mergegraph.recipe.checking import fact_of
+from mergegraph.recipe.reading import text_of
 from mergegraph.recipe.source import Document, read_documents
 
-LARGEST = 1_000_000
 BY_CHANCE = ("random", "uniform_random")
 
 
@@ -68,13 +68,7 @@ class Mixture:
 
 def read_mixture(file: str) -> Mixture:
     """Read a recipe of mergekit-moe; raises ProblemsError with all that is wrong with it."""
-    try:
-        if Path(file).stat().st_size > LARGEST:
-            raise MergeGraphError(f"{file}: too large for a recipe")
-        text = Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise MergeGraphError(f"{file}: cannot be read: {reason}") from error
+    text = text_of(file)
     documents = read_documents(file, text)
     if len(documents) != 1:
         told = "holds no recipe" if not documents else "holds several documents; give each a file"

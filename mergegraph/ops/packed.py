@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mergegraph.files.views import view_of
 from mergegraph.ops.arithmetic import load
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
-from mergegraph.views import view_of
 
 _BYTE = 8
 

@@ -22,14 +22,18 @@ def read_recipe(file: str, methods: Mapping[str, Method], settings: Sequence[str
     What is wrong with the text is in the recipe's `problems`; raises MergeGraphError only if
     there is no YAML to speak of.
     """
+    return parse_recipe(file, text_of(file), methods, settings)
+
+
+def text_of(file: str) -> str:
+    """The text of a recipe file; raises MergeGraphError if it cannot be read."""
     try:
         if Path(file).stat().st_size > LARGEST:
             raise MergeGraphError(f"{file}: too large for a recipe")
-        text = Path(file).read_text(encoding="utf-8-sig")
+        return Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise MergeGraphError(f"{file}: cannot be read: {reason}") from error
-    return parse_recipe(file, text, methods, settings)
 
 
 def parse_recipe(

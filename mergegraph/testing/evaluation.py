@@ -12,12 +12,12 @@ import torch
 
 from mergegraph import strips
 from mergegraph.errors import MergeGraphError
-from mergegraph.execute import execute
-from mergegraph.memory import TensorSink
+from mergegraph.files.reading import MemoryEntry
+from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, Plan, plan_of
-from mergegraph.reading import MemoryEntry
-from mergegraph.schedule import make_schedule
+from mergegraph.running.execute import execute
+from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 

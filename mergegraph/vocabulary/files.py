@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mergegraph.config import Config
-from mergegraph.model import Model, SideFiles
+from mergegraph.models.model import Model, SideFiles
 from mergegraph.vocabulary.joining import Joined
 from mergegraph.vocabulary.reading import (
     ADDED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mergegraph.header import Entry, Spliced
+from mergegraph.files.header import Entry, Spliced
 from mergegraph.ops.arithmetic import load, narrowed
 from mergegraph.ops.gathering import gather, only_rows
 from mergegraph.rowmap import ABSENT, RowMap

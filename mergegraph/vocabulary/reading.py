@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.model import Model, SideFiles
+from mergegraph.models.model import Model, SideFiles
 
 JSON = "tokenizer.json"
 CONFIG = "tokenizer_config.json"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError
-from mergegraph.header import Spliced
-from mergegraph.model import Model
+from mergegraph.files.header import Spliced
+from mergegraph.models.model import Model
 from mergegraph.names import is_embedding, is_head, layer_of
 from mergegraph.ops.arithmetic import average, cast, load, narrowed
 from mergegraph.ops.gathering import mean_row, put_rows, taken

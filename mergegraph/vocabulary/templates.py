@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, nearest
-from mergegraph.model import Model, SideFiles
+from mergegraph.models.model import Model, SideFiles
 from mergegraph.vocabulary.reading import CONFIG, json_of, text_of
 
 AUTO = "auto"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError, Problem, nearest
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.recipe import Stage, TokenizerRules, TokenRule
 from mergegraph.vocabulary.choosing import ZERO, Rule
 from mergegraph.vocabulary.files import SideReader

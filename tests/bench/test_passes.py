@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from mergegraph import ops
-from mergegraph.execute import execute
-from mergegraph.memory import TensorSink
+from mergegraph.inmemory.memory import TensorSink
 from mergegraph.plans import Output, plan_of
 from mergegraph.plugins import installed_plugins
-from mergegraph.schedule import make_schedule
+from mergegraph.running.execute import execute
+from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.testing import constant
 
 SIDE = 1024

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from mergegraph.library import Library
-from mergegraph.model import Model
+from mergegraph.models.model import Model
 from mergegraph.plugins import installed_plugins
 from mergegraph.testing import check_codec
 

@@ -13,7 +13,7 @@ from mergegraph.cli import app, main
 from mergegraph.errors import MergeGraphError
 from mergegraph.extract import Request, Wishes, extract, measure, prepare, survey
 from mergegraph.settings import Settings
-from mergegraph.verification import verify
+from mergegraph.trust.verification import verify
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}

@@ -183,7 +183,7 @@ def test_model_that_goes_away_meanwhile_ends_in_a_sentence(
 
 
 def test_too_small_a_disk_for_what_is_fetched_is_told(hub, remote, connected, monkeypatch):
-    from mergegraph import room
+    from mergegraph.writing import room
 
     monkeypatch.setattr(room, "free_space", lambda _path: 10)
     with pytest.raises(MergeGraphError, match=r"the files to fetch take .* with --stream"):

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from mergegraph.describing import GROUPS, describe
+from mergegraph.guide.describing import GROUPS, describe
 from mergegraph.plugins import installed_plugins
 from mergegraph.recipe import read_recipe
 

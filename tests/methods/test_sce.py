@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mergegraph_methods.sce import sce
 
 from mergegraph import strips
-from mergegraph.execute import execute
-from mergegraph.memory import TensorSink
+from mergegraph.inmemory.memory import TensorSink
 from mergegraph.plans import Output, plan_of
-from mergegraph.schedule import make_schedule
+from mergegraph.running.execute import execute
+from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.testing import check_method
 
 SHARES = st.sampled_from([0.0, 0.1, 1 / 3, 0.5, 0.99, 1.0])

@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import mergegraph
 from mergegraph import MergeGraphError, Spec
+from mergegraph.files.reading import MemoryEntry
 from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, plan_of
-from mergegraph.reading import MemoryEntry
-from mergegraph.schedule import make_schedule
+from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.tasks import walk
 from mergegraph.testing import tiny_family
 

@@ -13,7 +13,7 @@ from safetensors.torch import load
 import mergegraph
 from mergegraph.cli import main
 from mergegraph.testing import tiny_family
-from mergegraph.verification import verify
+from mergegraph.trust.verification import verify
 
 # of the library's own doing
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

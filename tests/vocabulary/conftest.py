@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 import mergegraph
-from mergegraph.checkpoint import checkpoint_of
-from mergegraph.model import Model, checkpoint_model
-from mergegraph.trees import LocalTree
+from mergegraph.files.checkpoint import checkpoint_of
+from mergegraph.files.trees import LocalTree
+from mergegraph.models.model import Model, checkpoint_model
 
 
 @pytest.fixture

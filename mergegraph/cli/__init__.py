@@ -1,0 +1,204 @@
+"""The command line: what is typed in, and what is printed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergegraph.cli import making
+from mergegraph.cli import results as trust
+from mergegraph.cli.options import (
+    Debug,
+    Device,
+    Memory,
+    Quiet,
+    Restart,
+    ShardSize,
+    Stream,
+    Threads,
+    TraceFile,
+)
+from mergegraph.errors import MergeGraphError, RunError
+
+WIDEST = 100  # columns of prose
+
+app = typer.Typer(
+    name="mergegraph",
+    help="A query engine for weights: merge checkpoints in bounded memory, always the same bytes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Recipes = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Recipe files; several share what they have in common.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of the result; of several recipes, the folder of their directories."
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Seed of random methods, in place of the recipe's.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the recipe, such as parameters.density=0.3.",
+    ),
+]
+
+
+@app.command()
+def run(
+    recipes: Recipes,
+    out: Out = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    seed: Seed = None,
+    shard_size: ShardSize = "5GB",
+    settings: Set = None,
+    restart: Restart = False,
+    stream: Stream = False,
+    trace: TraceFile = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Merge: compile the recipes to one plan and run it."""
+    from mergegraph import pipeline
+    from mergegraph.progress import Display
+    from mergegraph.settings import Settings
+
+    chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
+    prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
+    display = Display(prepared.schedule, fetch_nbytes=prepared.fetch_nbytes, quiet=quiet)
+    display.say(*prepared.notes)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with display, pipeline.traced(trace) as gathered:
+            summary = pipeline.finish(
+                prepared, progress=display.advance, fetching=display.fetched, trace=gathered
+            )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command continues where it stopped", err=True)
+        raise typer.Exit(130) from None
+    display.say(*(f"warning: {warning}" for warning in summary.warnings))
+    display.say(*(f"{path}: done" for path in summary.directories))
+
+
+@app.command()
+def plan(
+    recipes: Recipes,
+    out: Out = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    seed: Seed = None,
+    settings: Set = None,
+    stream: Stream = False,
+    form: Annotated[str, typer.Option("--format", help="text, json, dot or mermaid.")] = "text",
+    tensor: Annotated[
+        str | None,
+        typer.Option(help="Explain one output tensor: formula, inputs, parameters, passes."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Show what a run would do: tensors, tasks, passes, bytes, peak memory, notes."""
+    from mergegraph import pipeline, report
+
+    if form not in ("text", "json", "dot", "mermaid"):
+        raise MergeGraphError(f"--format {form}: not one of text, json, dot, mermaid")
+    made = pipeline.plan(
+        *recipes,
+        out=out,
+        memory=memory,
+        threads=threads,
+        seed=seed,
+        settings=settings or (),
+        stream=stream,
+    )
+    if form == "dot":
+        typer.echo(report.plan_dot(made.plan, tensor))
+    elif form == "mermaid":
+        typer.echo(report.plan_mermaid(made.plan, tensor))
+    elif tensor is not None:
+        typer.echo(report.tensor_text(made.plan, made.schedule, tensor))
+    elif form == "json":
+        typer.echo(report.plan_json(made.plan, made.schedule, made.notes))
+    else:
+        typer.echo(report.plan_text(made.plan, made.schedule, made.notes))
+
+
+@app.command()
+def methods(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show one method: formula, parameters, recipe.", show_default=False),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    debug: Debug = False,
+) -> None:
+    """List the installed merge methods by group, or show all there is to know of one."""
+    from mergegraph.errors import nearest
+    from mergegraph.guide import listing
+    from mergegraph.plugins import installed_plugins
+
+    if form not in ("text", "json"):
+        raise MergeGraphError(f"--format {form}: not one of text, json")
+    plugins = installed_plugins()
+    if name is not None and name not in plugins.methods:
+        raise MergeGraphError(
+            f"no merge method '{name}' is installed{nearest(name, plugins.methods)}"
+        )
+    columns = shutil.get_terminal_size().columns
+    if name is not None and form == "json":
+        typer.echo(listing.method_json(plugins, name))
+    elif name is not None:
+        typer.echo(listing.method_text(plugins, name, min(columns, WIDEST)))
+    elif form == "json":
+        typer.echo(listing.methods_json(plugins))
+    else:
+        # what reads a pipe looks for lines
+        typer.echo(
+            listing.methods_text(plugins, columns if sys.stdout.isatty() else listing.ENDLESS)
+        )
+
+
+app.command()(making.moe)
+app.command("extract-lora")(making.extract_lora)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from mergegraph.plugins import installed_plugins
+    from mergegraph.recipe.schema import schema_text
+
+    typer.echo(schema_text(installed_plugins().methods))
+
+
+trust.add_to(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors of the user's come out as sentences."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(given)
+    except MergeGraphError as error:
+        code = 1 if isinstance(error, RunError) else 2
+        if "--debug" in given:
+            raise
+        typer.echo(str(error), err=True)
+        sys.exit(code)

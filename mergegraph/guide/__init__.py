@@ -1,0 +1,1 @@
+"""The guide: what there is to know of installed methods, as text and as pages."""

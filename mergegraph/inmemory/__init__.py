@@ -1,0 +1,1 @@
+"""Merging models that are in memory."""

@@ -1,0 +1,1 @@
+"""Models: tensors as named tasks, with what their formats and kinds ask for."""

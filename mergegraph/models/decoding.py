@@ -1,0 +1,54 @@
+"""Decoding: quantised weights made plain by the codecs that know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mergegraph.codecs import Codec, Decoded, Read
+from mergegraph.config import quantization
+from mergegraph.errors import MergeGraphError
+from mergegraph.models.model import Model
+from mergegraph.names import is_quantized
+
+
+def decoded(model: Model, codecs: Sequence[Codec], read: Read) -> Model:
+    """The model with its quantised tensors made plain; raises MergeGraphError if one is left."""
+    plain = model
+    for codec in codecs:
+        if found := _decoded_by(codec, model, read):
+            plain = plain.with_decoded(found)
+            plain = replace(plain, notes=(*plain.notes, _told(model.reference, codec, found)))
+    if scheme := quantization(plain.config):
+        known = ", ".join(each.name for each in codecs) or "none"
+        raise MergeGraphError(
+            f"{model.reference}: its weights are quantised ({scheme}), and no codec decodes them "
+            f"(installed: {known}); name the model it was made from, or dequantise it first"
+        )
+    if left := next(filter(is_quantized, plain.tensors), None):
+        raise MergeGraphError(
+            f"{model.reference}: {left} belongs to quantised weights, and no codec knows what to "
+            "do with it; name the model it was made from, or dequantise it first"
+        )
+    return plain
+
+
+def _told(reference: str, codec: Codec, found: Mapping[str, Decoded]) -> str:
+    """What was decoded, and what is left out."""
+    told = f"{reference}: {len(found)} tensors are dequantised ({codec.name})"
+    if left := [name for each in found.values() for name in each.leaves]:
+        told += (
+            f"; {len(left)} such as {left[0]} are left out, as plain weights have no use for them"
+        )
+    return told
+
+
+def _decoded_by(codec: Codec, model: Model, read: Read) -> Mapping[str, Decoded]:
+    """What a codec knows of a model; its failures are the user's to know of."""
+    try:
+        return codec.decode(model.tensors, model.config, read)
+    except MergeGraphError as error:
+        raise MergeGraphError(f"{model.reference}: {error}") from error
+    except Exception as error:
+        fact = f"codec {codec.name} failed: {type(error).__name__}: {error}"
+        raise MergeGraphError(f"{model.reference}: {fact}") from error

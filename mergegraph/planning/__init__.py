@@ -1,0 +1,1 @@
+"""Planning: recipes compiled to one plan."""

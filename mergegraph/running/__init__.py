@@ -1,0 +1,1 @@
+"""Running: a schedule carried out strip by strip."""

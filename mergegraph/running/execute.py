@@ -1,0 +1,184 @@
+"""Running a schedule: workers take strips in order, and decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from mergegraph.errors import KernelError, RunError
+from mergegraph.files.reading import Reader, Stream
+from mergegraph.machine import keep_freed_memory
+from mergegraph.running.blocks import Desk
+from mergegraph.running.computing import Computer, Sink, Strip
+from mergegraph.running.dispatch import Dispatcher, Running, StoppedError
+from mergegraph.running.kernels import Kernels
+from mergegraph.running.places import Host, Place
+from mergegraph.running.store import Store
+from mergegraph.scheduling.schedule import Pass, Schedule
+from mergegraph.tasks import Task
+from mergegraph.trace import NO_TRACE, Trace
+
+Progress = Callable[[int, int], None]  # told the bytes just read and just written
+
+
+def execute(
+    schedule: Schedule,
+    sinks: Sequence[Sink],
+    progress: Progress | None = None,
+    trace: Trace = NO_TRACE,
+    *,
+    place: Place | None = None,
+    is_compiled: bool = False,
+    streams: Mapping[Path, Stream] | None = None,
+) -> tuple[str, ...]:
+    """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
+
+    Strips are computed in `place`, by default main memory. Kernels that have a faster form are
+    compiled first if `is_compiled`; the bits are the same. Files that have a stream are read
+    through it. Raises MergeGraphError, with the
+    tensor's name, if a kernel, a file or a check fails.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    keep_freed_memory(schedule.threads)
+    kernels = Kernels(schedule.ops if is_compiled else (), trace)
+    with Reader(streams or {}) as reader:
+        computer = Computer(reader, Store(), kernels, place or Host(), sinks)
+        run = _Run(schedule, computer, progress or (lambda *_: None), trace)
+        workers = [
+            Thread(target=run.work, name=f"worker {i + 1}", daemon=True)
+            for i in range(schedule.threads)
+        ]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                while worker.is_alive():
+                    worker.join(timeout=0.2)  # in pieces, so that Ctrl-C is heard everywhere
+        except BaseException:
+            run.dispatcher.stop()
+            for worker in workers:
+                worker.join()
+            raise
+        finally:
+            torch.set_num_threads(threads)  # workers set it to one, for the whole process
+    if run.error is not None:
+        raise run.error
+    return (*run.warnings, *kernels.failures)
+
+
+class _Run:
+    """What the workers share."""
+
+    def __init__(
+        self, schedule: Schedule, computer: Computer, progress: Progress, trace: Trace
+    ) -> None:
+        self.outputs = schedule.outputs
+        self.checks = {check.task.key: check for check in schedule.checks}
+        self.computer = computer
+        self.store = computer.store
+        self.progress = progress
+        self.trace = trace
+        self.dispatcher = Dispatcher(schedule, self.store)
+        self.error: BaseException | None = None
+        self.warnings: list[str] = []
+
+    def work(self) -> None:
+        """Take strips until there are none: the life of a worker."""
+        import torch
+
+        torch.set_num_threads(1)
+        try:
+            with self.computer.place.at_work():
+                desk = Desk()
+                while taken := self.take():
+                    with self.naming(taken[0]):
+                        self.advance(*taken, desk)
+        except StoppedError:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again by the main thread
+            self.error = self.error or error
+            self.dispatcher.stop()
+
+    @contextmanager
+    def naming(self, running: Running) -> Iterator[None]:
+        """Say of a kernel that fails which tensors it was for."""
+        try:
+            yield
+        except KernelError as error:
+            names = self.names_of(running.unit.passes) or ["all tensors together"]
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise RunError(f"{names[0]}{more}: {error}") from error
+
+    def names_of(self, passes: Iterable[Pass]) -> list[str]:
+        """The outputs that passes write."""
+        return [self.outputs[i].name for p in passes for on in p.writes.values() for i in on]
+
+    def take(self) -> tuple[Running, int] | None:
+        """The next strip to compute."""
+        with self.trace.span("wait"):
+            return self.dispatcher.take()
+
+    def advance(self, running: Running, number: int, desk: Desk) -> None:
+        """Compute a strip, and conclude the pass if it was the last one."""
+        strip = Strip(running.part, *running.strips[number], desk)
+        if running.programs is None:
+            running.programs = self.computer.programs(running.part)
+        self.computer.compute(
+            strip,
+            lambda task, own: self.dispatcher.before(running, number, task, own),
+            running.programs,
+        )
+        self.tell(running, strip)
+        with self.trace.span("merge"):
+            is_last = self.dispatcher.give_back(running, number, strip.results)
+        if is_last:
+            with self.trace.span("conclude"):
+                self.conclude(running)
+            self.dispatcher.go_on(running)
+
+    def tell(self, running: Running, strip: Strip) -> None:
+        """Let progress and trace know of a strip that is computed."""
+        part = strip.part
+        spans = [(*strip.entries(each), each.spec.itemsize) for each in part.loads]
+        read = sum((stop - start) * itemsize for start, stop, itemsize in spans)
+        written = sum(strip.results[key].nbytes * len(on) for key, on in part.writes.items())
+        self.progress(read, written)
+        if self.trace.is_wanted:
+            self.note(running, strip)
+
+    def note(self, running: Running, strip: Strip) -> None:
+        """Add a strip to the trace, with what was done in it."""
+        names = self.names_of([strip.part])
+        facts = {"unit": running.number, "pass": running.at, "start": strip.start}
+        first, *marks = strip.marks
+        if marks:
+            self.trace.add("strip", first[1], marks[-1][1], {**facts, "outputs": names})
+        for (_, began), (name, ended) in pairwise(strip.marks):
+            self.trace.add(name, began, ended, {})
+
+    def conclude(self, running: Running) -> None:
+        """After the last strip of a pass: folds and whole tasks to the store, digests to sinks."""
+        for task in running.part.folds:
+            self.keep(task, self.computer.checked(task, task.op.finish(running.partials[task.key])))
+        for task in running.part.then:
+            self.keep(task, self.computer.whole(task))
+        for number, digest in running.digests.items():
+            self.computer.sinks[number].finish(digest.hexdigest())
+        for key in running.part.frees:
+            self.store.free(key)
+
+    def keep(self, task: Task, value: Any) -> None:
+        """Put a value into the store, and look at it if it is a check."""
+        check = self.checks.get(task.key)
+        if check is not None and value.any():
+            told = f"{check.fact} ({int(value.sum())} of them)"
+            if check.is_fatal:
+                raise RunError(told)
+            self.warnings.append(told)
+        self.store.put(task, value)

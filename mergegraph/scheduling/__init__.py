@@ -1,0 +1,1 @@
+"""Scheduling: a plan as a straight line of passes within a budget."""

@@ -1,0 +1,1 @@
+"""Trust: results checked, found again, made again and published."""

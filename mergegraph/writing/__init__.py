@@ -1,0 +1,1 @@
+"""Writing: results laid out, written, journalled and sealed."""
