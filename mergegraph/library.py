@@ -9,7 +9,7 @@ from mergegraph.adapters.folding import folded
 from mergegraph.codecs import Codec
 from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.files.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
-from mergegraph.files.references import Reference, at_home, exists, is_hub_id, scheme_of
+from mergegraph.files.references import Reference, at_home, exists, is_bare_id, is_hub_id, scheme_of
 from mergegraph.files.trees import LocalTree, Source, Tree
 from mergegraph.files.weights import GGUF, KINDS, not_read
 from mergegraph.models.decoding import decoded
@@ -82,6 +82,8 @@ class Library:
         hint = _beside(reference)
         if not hint and is_hub_id(reference) and _HUB in self._sources:
             return self._sources[_HUB].open(reference)
+        if not hint and _HUB in self._sources and is_bare_id(reference):
+            hint = f"; a model of the Hub without an organisation is {_HUB}:{reference}"
         raise MergeGraphError(f"{reference}: no such directory, file or stage{hint}")
 
     def model(self, checkpoint: Checkpoint) -> Model:

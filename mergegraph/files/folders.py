@@ -14,7 +14,7 @@ from mergegraph.files.jsonfiles import parse_json
 from mergegraph.files.parts import names_in
 from mergegraph.files.pickles import header_of_pickle
 from mergegraph.files.sidefiles import has_weights, stays_inside
-from mergegraph.files.trees import Tree
+from mergegraph.files.trees import Tree, place_in
 from mergegraph.files.weights import (
     GGUF,
     KINDS,
@@ -62,7 +62,7 @@ def open_folder(tree: Tree, folder: str) -> Folder:
     files = sorted(set(weight_map.values())) or [weights.file]
     headers = {folder + file: _header(tree, folder + file) for file in files}
     if weight_map:
-        _check_index(tree.root / folder / weights.file, folder, weight_map, headers)
+        _check_index(place_in(tree, folder + weights.file), folder, weight_map, headers)
     notes = [note for header in headers.values() for note in header.notes]
     notes += _choice(label, weights, present, files)
     return Folder(headers, weights.stem, _config(tree, folder, present), tuple(notes))
@@ -114,8 +114,8 @@ def _elsewhere(tree: Tree, folder: str) -> str:
 
 
 def _weight_map(tree: Tree, folder: str, name: str, present: Collection[str]) -> dict[str, str]:
-    index = tree.root / folder / name
-    found = parse_json(tree.read(folder + name), str(index)).get("weight_map")
+    index = place_in(tree, folder + name)
+    found = parse_json(tree.read(folder + name), index).get("weight_map")
     if not isinstance(found, dict) or not found:
         raise MergeGraphError(f"{index}: has no weight_map")
     for tensor, file in found.items():
@@ -126,7 +126,8 @@ def _weight_map(tree: Tree, folder: str, name: str, present: Collection[str]) ->
     named = sorted(set(found.values()))
     if lost := [file for file in named if not _is_there(tree, folder + file, file in present)]:
         files = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")  # noqa: PLR2004
-        raise MergeGraphError(f"{index}: names {files}: not there; is the download complete?")
+        remedy = "is the download complete?" if tree.is_local else "ask its owner to upload it"
+        raise MergeGraphError(f"{index}: names {files}: not there; {remedy}")
     whole = name.removesuffix(".index.json")
     if whole != name and whole not in named and whole in present:
         raise MergeGraphError(f"{index}: does not name {whole}; delete whichever is out of date")
@@ -144,7 +145,7 @@ def _is_file_name(file: Any) -> bool:
 
 
 def _check_index(
-    index: Path, folder: str, weight_map: Mapping[str, str], headers: Mapping[str, Header]
+    index: str, folder: str, weight_map: Mapping[str, str], headers: Mapping[str, Header]
 ) -> None:
     for name, file in weight_map.items():
         if name not in headers[folder + file].entries:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.files.trees import LocalTree, Tree
+from mergegraph.files.trees import LocalTree, Tree, place_in
 from mergegraph.spec import DTYPE_OF_CODE, Spec
 
 MAX_HEADER = 100_000_000  # what the safetensors library accepts, too
@@ -85,52 +85,53 @@ def read_header(path: Path) -> Header:
 
 def header_of(tree: Tree, name: str) -> Header:
     """Read and check the header of a tree's file; raises MergeGraphError if it is not sound."""
-    path = tree.root / name
+    path, place = tree.root / name, place_in(tree, name)
     size = tree.nbytes(name)
     prefix = tree.read(name, 0, _PREFIX)
-    text = tree.read(name, _PREFIX, _PREFIX + _length(path, prefix, size))
+    text = tree.read(name, _PREFIX, _PREFIX + _length(place, prefix, size))
     digest = sha256(prefix + text).hexdigest()
     start = _PREFIX + len(text)
-    tensors, words = _parse(path, text)
+    tensors, words = _parse(place, text)
     told = f"{tree.identity(name)}:{digest}"
     identity = sha256(told.encode()).hexdigest()[:32]  # short: every task key is made of one
     specs: dict[Spec, Spec] = {}  # equal ones are one object: tensors are many, shapes few
     entries = {}
     for each, found in tensors.items():
-        spec = _spec_of(path, each, found)
+        spec = _spec_of(place, each, found)
         spec = specs.setdefault(spec, spec)
-        entries[each] = _entry(path, each, found, spec, start, size, identity)
-    _check_gaps(path, entries, start, size)
+        offset = _offset(place, each, found, spec, start, size)
+        entries[each] = Entry(path, offset, spec, f"{identity}:{each}")
+    _check_gaps(place, entries, start, size)
     return Header(entries, digest, size, words)
 
 
-def _length(path: Path, prefix: bytes, size: int) -> int:
+def _length(place: str, prefix: bytes, size: int) -> int:
     if prefix == b"version ":
-        raise MergeGraphError(f"{path}: a Git LFS pointer, not the file; fetch it: git lfs pull")
+        raise MergeGraphError(f"{place}: a Git LFS pointer, not the file; fetch it: git lfs pull")
     length = int.from_bytes(prefix, "little")
     if len(prefix) < _PREFIX or length > min(MAX_HEADER, size - _PREFIX):
-        raise _bad(path, f"a header of {length} bytes does not fit in {size} bytes")
+        raise _bad(place, f"a header of {length} bytes does not fit in {size} bytes")
     return length
 
 
-def _parse(path: Path, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+def _parse(place: str, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     """What a header says of tensors, and the words beside."""
     try:
         found = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_int=_count)
     except (ValueError, RecursionError) as error:
-        raise _bad(path, f"the header is not sound JSON ({error})") from error
+        raise _bad(place, f"the header is not sound JSON ({error})") from error
     if not isinstance(found, dict):
-        raise _bad(path, "the header is not a JSON object")
+        raise _bad(place, "the header is not a JSON object")
     words = found.pop("__metadata__", None)
-    _check_words(path, words)
+    _check_words(place, words)
     return found, words or {}
 
 
-def _check_words(path: Path, words: Any) -> None:
+def _check_words(place: str, words: Any) -> None:
     if words is None:
         return
     if not isinstance(words, dict) or not all(map(_is_text, (*words, *words.values()))):
-        raise _bad(path, "its __metadata__ does not map words to words")
+        raise _bad(place, "its __metadata__ does not map words to words")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -152,37 +153,36 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _spec_of(path: Path, name: str, found: Any) -> Spec:
+def _spec_of(place: str, name: str, found: Any) -> Spec:
     if not name or not name.isprintable():
-        raise _bad(path, f"{name!r} is not a tensor name: it is empty or cannot be printed")
+        raise _bad(place, f"{name!r} is not a tensor name: it is empty or cannot be printed")
     if not isinstance(found, dict) or found.keys() != _FIELDS:
-        raise _bad(path, f"{name}: its entry is not an object of dtype, shape and data_offsets")
-    return _spec(path, name, found["dtype"], found["shape"])
+        raise _bad(place, f"{name}: its entry is not an object of dtype, shape and data_offsets")
+    return _spec(place, name, found["dtype"], found["shape"])
 
 
-def _entry(
-    path: Path, name: str, found: Any, spec: Spec, start: int, size: int, identity: str
-) -> Entry:
+def _offset(place: str, name: str, found: Any, spec: Spec, start: int, size: int) -> int:
+    """Where a tensor's bytes begin."""
     offsets: Any = found["data_offsets"]
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:  # noqa: PLR2004
-        raise _bad(path, f"{name}: {_shown(offsets)} is not a range of bytes")
-    first, last = (start + offset for offset in offsets)
+        raise _bad(place, f"{name}: {_shown(offsets)} is not a range of bytes")
+    first, last = start + int(offsets[0]), start + int(offsets[1])
     if last - first != spec.nbytes:
-        raise _bad(path, f"{name}: {spec} takes {spec.nbytes} bytes, its range has {last - first}")
+        raise _bad(place, f"{name}: {spec} takes {spec.nbytes} bytes, its range has {last - first}")
     if last > size:
-        raise _bad(path, f"{name}: its bytes end at {last}, the file at {size}; is it complete?")
-    return Entry(path, first, spec, f"{identity}:{name}")
+        raise _bad(place, f"{name}: its bytes end at {last}, the file at {size}; is it complete?")
+    return first
 
 
-def _spec(path: Path, name: str, code: Any, shape: Any) -> Spec:
+def _spec(place: str, name: str, code: Any, shape: Any) -> Spec:
     if not isinstance(code, str) or code not in DTYPE_OF_CODE:
         if isinstance(code, str) and code in _NOT_READ:
-            raise MergeGraphError(f"{path}: {name}: tensors of dtype {code} cannot be merged")
-        raise _bad(path, f"{name}: {_shown(code)} is not a dtype")
+            raise MergeGraphError(f"{place}: {name}: tensors of dtype {code} cannot be merged")
+        raise _bad(place, f"{name}: {_shown(code)} is not a dtype")
     if not _are_counts(shape):
-        raise _bad(path, f"{name}: shape {_shown(shape)} is not a list of sizes")
+        raise _bad(place, f"{name}: shape {_shown(shape)} is not a list of sizes")
     if len(shape) > _MOST_AXES or prod(each or 1 for each in shape) > _MOST_ENTRIES:
-        raise _bad(path, f"{name}: shape {_shown(shape)} is larger than any tensor")
+        raise _bad(place, f"{name}: shape {_shown(shape)} is larger than any tensor")
     return Spec(tuple(shape), DTYPE_OF_CODE[code])
 
 
@@ -195,7 +195,7 @@ def _shown(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:50]}..."  # noqa: PLR2004
 
 
-def _check_gaps(path: Path, entries: Mapping[str, Entry], start: int, size: int) -> None:
+def _check_gaps(place: str, entries: Mapping[str, Entry], start: int, size: int) -> None:
     """Every byte after the header belongs to one tensor, as the format demands."""
     end = start
     last = ""
@@ -203,14 +203,14 @@ def _check_gaps(path: Path, entries: Mapping[str, Entry], start: int, size: int)
         entries.items(), key=lambda item: (item[1].offset, item[1].spec.nbytes)
     ):
         if entry.offset < end:
-            raise _bad(path, f"the bytes of {name} overlap those of {last}")
+            raise _bad(place, f"the bytes of {name} overlap those of {last}")
         if entry.offset > end:
-            raise _bad(path, f"the bytes before those of {name} belong to nothing")
+            raise _bad(place, f"the bytes before those of {name} belong to nothing")
         end += entry.spec.nbytes
         last = name
     if end != size:
-        raise _bad(path, f"{size - end} bytes after the last tensor belong to nothing")
+        raise _bad(place, f"{size - end} bytes after the last tensor belong to nothing")
 
 
-def _bad(path: Path, fact: str) -> MergeGraphError:
-    return MergeGraphError(f"{path}: not a sound safetensors file: {fact}")
+def _bad(place: str, fact: str) -> MergeGraphError:
+    return MergeGraphError(f"{place}: not a sound safetensors file: {fact}")

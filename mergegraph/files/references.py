@@ -9,6 +9,7 @@ from pathlib import Path
 from mergegraph.errors import MergeGraphError
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9]+):(?P<rest>.*)", re.DOTALL)
+_BARE_ID = re.compile(r"[A-Za-z]\w*(?:-[\w.]+)+")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(?:@[\w./-]+)?")
 
 
@@ -45,6 +46,11 @@ def scheme_of(text: str) -> tuple[str, str] | None:
 def is_hub_id(text: str) -> bool:
     """Whether a reference has the form `org/name` or `org/name@revision`."""
     return _HUB_ID.fullmatch(text) is not None
+
+
+def is_bare_id(text: str) -> bool:
+    """Whether a reference has the form of an old name of the Hub, as `bert-base-uncased`."""
+    return _BARE_ID.fullmatch(text) is not None
 
 
 def exists(text: str) -> bool:

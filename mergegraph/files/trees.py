@@ -53,6 +53,11 @@ class Tree(Protocol):
         """Bring whole files to where `root` says they will be; those that are there stay."""
 
 
+def place_in(tree: Tree, name: str) -> str:
+    """What a file is called in messages: its path, or its name in a tree that is far away."""
+    return str(tree.root / name) if tree.is_local else f"{tree.label}/{name}"
+
+
 @dataclass(frozen=True)
 class Source:
     """Where models come from: a plugin opens what follows `scheme:` in a reference."""
