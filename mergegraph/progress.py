@@ -29,7 +29,9 @@ class Display:
     def __init__(self, schedule: Schedule, *, fetch_nbytes: int = 0, quiet: bool = False) -> None:
         self.total = schedule.read_nbytes + schedule.written_nbytes
         self.to_fetch, self.have = fetch_nbytes, 0
-        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.console = Console(
+            stderr=True, quiet=quiet, highlight=False, soft_wrap=True, emoji=False
+        )
         self.read = self.written = 0
         self.began = self.told = time.monotonic()
         self._lock = Lock()
@@ -146,7 +148,9 @@ class Counter:
     """Counts bytes of one kind on a live line, if there is a terminal to show it on."""
 
     def __init__(self, doing: str, total: int, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._console = Console(
+            stderr=True, quiet=quiet, highlight=False, soft_wrap=True, emoji=False
+        )
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -30,11 +30,13 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    console, exam = Console(highlight=False, soft_wrap=True), make_exam()
+    console, exam = Console(highlight=False, soft_wrap=True, emoji=False), make_exam()
     try:
         merges = {_label(path, arguments.merges): _row(path, exam) for path in arguments.merges}
     except MergeGraphError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(
+            str(error), markup=False
+        )
         return 2
     family = {path.name: _row(path, exam) for path in members()}
     console.print(_table(family, merges, markdown=arguments.markdown))

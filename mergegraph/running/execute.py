@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from mergegraph.errors import KernelError, RunError
@@ -50,20 +50,17 @@ def execute(
     with Reader(streams or {}) as reader:
         computer = Computer(reader, Store(), kernels, place or Host(), sinks)
         run = _Run(schedule, computer, progress or (lambda *_: None), trace)
-        workers = [
-            Thread(target=run.work, name=f"worker {i + 1}", daemon=True)
-            for i in range(schedule.threads)
-        ]
-        for worker in workers:
-            worker.start()
+        ends = [Event() for _ in range(schedule.threads)]
+        for i, end in enumerate(ends):
+            Thread(target=run.work, args=(end,), name=f"worker {i + 1}", daemon=True).start()
         try:
-            for worker in workers:
-                while worker.is_alive():
-                    worker.join(timeout=0.2)  # in pieces, so that Ctrl-C is heard everywhere
+            for end in ends:
+                while not end.wait(timeout=0.2):  # in pieces, so that Ctrl-C is heard everywhere
+                    pass
         except BaseException:
             run.dispatcher.stop()
-            for worker in workers:
-                worker.join()
+            for end in ends:
+                end.wait()  # threads are not joined: a join that is interrupted takes them for dead
             raise
         finally:
             torch.set_num_threads(threads)  # workers set it to one, for the whole process
@@ -88,8 +85,8 @@ class _Run:
         self.error: BaseException | None = None
         self.warnings: list[str] = []
 
-    def work(self) -> None:
-        """Take strips until there are none: the life of a worker."""
+    def work(self, end: Event) -> None:
+        """Take strips until there are none: the life of a worker, whose end is told."""
         import torch
 
         torch.set_num_threads(1)
@@ -104,6 +101,8 @@ class _Run:
         except BaseException as error:  # noqa: BLE001 - raised again by the main thread
             self.error = self.error or error
             self.dispatcher.stop()
+        finally:
+            end.set()
 
     @contextmanager
     def naming(self, running: Running) -> Iterator[None]:

@@ -116,15 +116,15 @@ class Writer:
         self._jobs: deque[_Job] = deque()
         self._arrival = Condition()
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._work, name="writer", daemon=True)
-        self._thread.start()
+        self._end = Event()
+        Thread(target=self._work, name="writer", daemon=True).start()
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._hand_in(None)
-        self._thread.join()
+        self._end.wait()
 
     def write(self, file: File, offset: int, data: Any) -> None:
         """Write a flat tensor of bytes at an offset; it may be changed as soon as this returns."""
@@ -168,6 +168,7 @@ class Writer:
                     self._put_down([each for each in jobs if isinstance(each, _Piece)])
             except BaseException as error:  # noqa: BLE001 - raised again where bytes are handed in
                 self._error = self._error or error
+        self._end.set()
 
     def _next(self) -> list[_Job]:
         """The next job, with the pieces that can be written together with it."""
