@@ -97,27 +97,26 @@ class Shelf:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._models: dict[_Place, Model] = {}
-        self._with_adapters: dict[tuple[str, _Place], Model] = {}
+        self._with_adapters: dict[tuple[int, _Place], tuple[Model, Model]] = {}
 
     def model(self, text: str) -> Model:
         """The model of a reference; raises MergeGraphError if there is none."""
         reference = Reference.parse(text)
         if reference.adapter is not None:
-            return self._folded(reference.model, reference.adapter)
+            return self.folded(self.model(reference.model), reference.adapter)
         checkpoint = self._library.checkpoint(reference.model)
         place = place_of(checkpoint)
         if place not in self._models:
             self._models[place] = self._library.model(checkpoint.called(reference.model))
         return self._models[place]
 
-    def _folded(self, model: str, adapter: str) -> Model:
-        """A model with an adapter folded in."""
-        base = self.model(model)
+    def folded(self, model: Model, adapter: str) -> Model:
+        """A model with an adapter folded in; raises MergeGraphError if they do not fit."""
         checkpoint = self._library.adapter(adapter)
-        place = (base.reference, place_of(checkpoint))
+        place = (id(model), place_of(checkpoint))
         if place not in self._with_adapters:
-            self._with_adapters[place] = folded(base, checkpoint.called(adapter))
-        return self._with_adapters[place]
+            self._with_adapters[place] = model, folded(model, checkpoint.called(adapter))
+        return self._with_adapters[place][1]
 
 
 def place_of(checkpoint: Checkpoint) -> _Place:

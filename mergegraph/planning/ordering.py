@@ -16,9 +16,8 @@ def in_order(stages: Sequence[Stage]) -> list[Stage]:
     place = {id(stage): i for i, stage in enumerate(stages)}
     graph.add_nodes_from(range(len(stages)))
     for stage in stages:
-        for reference, _ in stage.models():
-            if reference in named:
-                graph.add_edge(place[id(named[reference])], place[id(stage)])
+        for name in stage.stands_on(named):
+            graph.add_edge(place[id(named[name])], place[id(stage)])
     circular = {
         i for part in nx.strongly_connected_components(graph) if len(part) > 1 for i in part
     }

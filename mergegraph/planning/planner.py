@@ -23,6 +23,7 @@ from mergegraph.planning.partition import in_parts
 from mergegraph.planning.planned import main_dtypes, overlaps, result_key, whole_plan
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.recipe import Recipe, Stage
+from mergegraph.recipe.tree import stage_of
 from mergegraph.stages.adapter_stage import Evaluate, build_adapter
 from mergegraph.stages.stage import Built, build_stage
 from mergegraph.vocabulary import unite
@@ -123,14 +124,12 @@ class _Planner:
         for reference, place in stage.models():
             if reference in models:
                 continue
-            if reference in built:
-                found = built[reference]
-                complete = complete and found is not None
-                if found is not None:
-                    models[reference] = found
+            name = stage_of(reference, built)
+            if name is not None and built[name] is None:
+                complete = False
                 continue
             try:
-                models[reference] = self.shelf.model(reference)
+                models[reference] = self.model(reference, built)
                 self.notes += models[reference].notes
             except MergeGraphError as error:
                 close = get_close_matches(reference, built, n=1)
@@ -138,6 +137,15 @@ class _Planner:
                 self.problems.append(Problem(place, f"{error}{remedy}"))
                 complete = False
         return models if complete else None
+
+    def model(self, reference: str, built: Mapping[str, Model | None]) -> Model:
+        """What a reference names: a stage, one with an adapter, or else a model of files."""
+        name = stage_of(reference, built)
+        stage = None if name is None else built[name]
+        if name is None or stage is None:
+            return self.shelf.model(reference)
+        adapter = reference.removeprefix(name).removeprefix("+")
+        return self.shelf.folded(stage, adapter) if adapter else stage
 
     def adapters(
         self, stage: Stage, built: Mapping[str, Model | None], recipe: Recipe
@@ -150,7 +158,8 @@ class _Planner:
                 fact = "adapter is for merges of adapters, and these are models"
                 self.problems.append(Problem(stage.adapter.place, f"{fact}; leave it out"))
             return None
-        if any(name == stage.name for each in recipe.stages for name, _ in each.models()):
+        own = () if stage.name is None else (stage.name,)
+        if any(True for each in recipe.stages for _ in each.stands_on(own)):
             fact = "a merge of adapters cannot be a model of other stages; give it 'out', and name"
             self.problems.append(Problem(stage.place, f"{fact} that in another recipe"))
         opened = {each: self.library.adapter(each).called(each) for each in named}

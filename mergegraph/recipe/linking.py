@@ -18,7 +18,7 @@ def standing(stages: Sequence[Stage], lost: Collection[str]) -> list[Stage]:
     """The stages that do not stand on a lost one."""
     gone = set(lost)
     found = list(stages)
-    while broken := [s for s in found if any(model in gone for model, _ in s.models())]:
+    while broken := [s for s in found if any(s.stands_on(gone))]:
         gone |= {stage.name for stage in broken if stage.name is not None}
         found = [stage for stage in found if stage not in broken]
     return found
@@ -39,7 +39,8 @@ def problems_between(stages: Sequence[Stage]) -> Iterator[Problem]:
 
 def unused(stages: Sequence[Stage]) -> Iterator[Problem]:
     """Stages that come to nothing."""
-    used = {model for stage in stages for model, _ in stage.models()}
+    names = {stage.name for stage in stages if stage.name}
+    used = {name for stage in stages for name in stage.stands_on(names)}
     for stage in stages:
         if stage.name and stage.name not in used and not stage.out:
             if stage is result_of(stages):
@@ -73,5 +74,4 @@ def _circle(names: Sequence[str]) -> str:
 
 
 def _step(named: Mapping[str, Stage], name: str) -> tuple[str, Iterator[str]]:
-    used = dict.fromkeys(model for model, _ in named[name].models())
-    return name, (model for model in used if model in named)
+    return name, iter(dict.fromkeys(named[name].stands_on(named)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,10 +121,24 @@ class Stage:
                 for source in part.sources:
                     yield source.model, source.place
 
+    def stands_on(self, names: Collection[str]) -> Iterator[str]:
+        """Those of some stages, by name, that are models of it, be it with an adapter."""
+        for model, _ in self.models():
+            if (name := stage_of(model, names)) is not None:
+                yield name
+
     @property
     def donor(self) -> str:
         """The model that config and side files come from: the base, or else the first."""
         return next(model for model, _ in self.models())
+
+
+def stage_of(reference: str, names: Collection[str]) -> str | None:
+    """The stage that a reference names, alone or as `stage+adapter`; None if it names none."""
+    before, plus, adapter = reference.partition("+")
+    if reference in names:
+        return reference
+    return before if plus and adapter and before in names else None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from families import adapted, gpt2, llama
 from peft import PeftModel
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what is meant here
+WEIGHTS = "model.safetensors"
 
 SETTINGS = (
     {"r": 4, "target_modules": ["q_proj", "v_proj"], "lora_alpha": 12},
@@ -176,3 +177,24 @@ def test_what_does_not_add_up_is_refused(settings, fact, tmp_path):
     with pytest.raises(MergeGraphError, match=f"a: {fact}.*fold each into its model"):
         merged(tmp_path, 2, merge_method="linear", weights=[1, 1])
     assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_is_folded_into_a_stage_as_into_any_model(tmp_path):
+    """Two adapters, one folded after the other, add up; that stage is used is known, too."""
+    family(tmp_path, settings=SETTINGS[:2])
+    base, first, second = (tmp_path / name for name in ("base", "a", "b"))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: first\nmerge_method: passthrough\nmodels: [{{model: {base}+{first}}}]\n---\n"
+        f"merge_method: passthrough\nmodels: [{{model: first+{second}}}]\n"
+    )
+    both = load_file(mergegraph.run(recipe, out=tmp_path / "both").directories[0] / WEIGHTS)
+    alone = []
+    for adapter in (first, second):
+        recipe.write_text(f"merge_method: passthrough\nmodels: [{{model: {base}+{adapter}}}]\n")
+        alone.append(load_file(mergegraph.run(recipe, out=tmp_path / f"only-{adapter.name}")
+                               .directories[0] / WEIGHTS))  # fmt: skip
+    start = load_file(base / WEIGHTS)
+    for name, tensor in both.items():
+        expected = alone[0][name] + alone[1][name] - start[name]
+        torch.testing.assert_close(tensor, expected, rtol=0, atol=1e-5)
