@@ -228,11 +228,14 @@ def _of_losses(stage: Stage, merged: _Merged, ranks: Mapping[str, int]) -> list[
     if merged.tensors:
         told = f"{stage.method} is done on what factors multiply out to"
         most = max(ranks.values())
-        return [f"{stage.place}: {told}, and the result cut to rank {most}: it is not exact"]
+        rest = "what further singular values hold is lost, and how much that is, nobody looks at"
+        return [f"{stage.place}: {told}, and the result cut to rank {most}: not exact, {rest}"]
     lost = [
         name for name, each in merged.factors.items() if ranks[name] < min(each.rank, *each.shape)
     ]
     if not lost:
         return []
-    told = f"{len(lost)} of {len(ranks)} modules are cut to rank {ranks[lost[0]]} and the like"
-    return [f"{stage.place}: {told}: their smallest singular values are lost"]
+    cut = sorted({ranks[name] for name in lost})
+    told = f"rank {cut[0]}" if len(cut) == 1 else f"ranks from {cut[0]} to {cut[-1]}"
+    fact = f"{len(lost)} of {len(ranks)} modules are cut to {told}"
+    return [f"{stage.place}: {fact}: their smallest singular values are lost"]
