@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 from mergegraph.tasks import Task
 
 
 class Store:
-    """Tensors by the key of their task. Not locked: each value has one writer at a time.
+    """Tensors by the key of their task. Values are not locked: each has one writer at a time.
 
     Room that is free again is used for the next tensor of its size, as the next layer has one: the
     pages of fresh memory cost more than what is computed in them.
@@ -18,6 +19,7 @@ class Store:
         self._values: dict[str, Any] = {}
         self._filled: set[str] = set()
         self._spare: dict[int, list[Any]] = {}
+        self._lock = Lock()  # of spare room, which all threads take from
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -33,10 +35,11 @@ class Store:
         """Keep an empty tensor, to be filled strip by strip."""
         import torch
 
-        if not self._spare.get(task.spec.nbytes):
-            self._spare.clear()  # with what is alive it would be more than was counted
-            self._spare[task.spec.nbytes] = [torch.empty(task.spec.nbytes, dtype=torch.uint8)]
-        room = self._spare[task.spec.nbytes].pop()
+        with self._lock:
+            if not self._spare.get(task.spec.nbytes):
+                self._spare.clear()  # with what is alive it would be more than was counted
+                self._spare[task.spec.nbytes] = [torch.empty(task.spec.nbytes, dtype=torch.uint8)]
+            room = self._spare[task.spec.nbytes].pop()
         self._values[task.key] = room.view(getattr(torch, task.spec.dtype))
         self._filled.add(task.key)
 
@@ -46,11 +49,12 @@ class Store:
 
     def trim(self, nbytes: int) -> None:
         """Let spare room go, but for so many bytes."""
-        spare = sum(size * len(rooms) for size, rooms in self._spare.items())
-        for size, rooms in self._spare.items():
-            while rooms and spare > nbytes:
-                rooms.pop()
-                spare -= size
+        with self._lock:
+            spare = sum(size * len(rooms) for size, rooms in self._spare.items())
+            for size, rooms in self._spare.items():
+                while rooms and spare > nbytes:
+                    rooms.pop()
+                    spare -= size
 
     def drop(self, key: str) -> None:
         """Let a value go, and its room with it."""
@@ -64,4 +68,5 @@ class Store:
         value = self._values.pop(key, None)
         if key in self._filled:
             self._filled.discard(key)
-            self._spare.setdefault(value.nbytes, []).append(value.view(torch.uint8))
+            with self._lock:
+                self._spare.setdefault(value.nbytes, []).append(value.view(torch.uint8))
