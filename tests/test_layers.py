@@ -77,3 +77,32 @@ def test_what_does_not_fit_is_told(entry, told, tmp_path):
     recipe.write_text(f"merge_method: passthrough\ndepth_upscaling: {entry}\n")
     with pytest.raises(MergeGraphError, match=told):
         mergegraph.plan(recipe)
+
+
+def of_stacks(checkpoint, *names, **stated):
+    return checkpoint("model", {name: [1.0] for name in names}, config=stated)
+
+
+def sliced(tmp_path, model, module):
+    recipe = tmp_path / "recipe.yaml"
+    part = {"sources": [{"model": str(model), "layer_range": [0, 1]}]}
+    modules = {module: {"slices": [part]}}
+    recipe.write_text(json.dumps({"merge_method": "passthrough", "modules": modules}))
+    return mergegraph.plan(recipe, out=tmp_path / "out").plan.directories[0].explained
+
+
+def test_numbers_with_gaps_are_no_layers_where_others_have_none(checkpoint, tmp_path):
+    """As in a Sequential whose middle has no weights."""
+    blocks = [f"visual.blocks.{i}.w" for i in range(3)]
+    model = of_stacks(checkpoint, *blocks, "visual.mlp.0.w", "visual.mlp.2.w", depth=3)
+    kept = {name for name in sliced(tmp_path, model, "visual") if ".blocks." in name}
+    assert kept == {"visual.blocks.0.w"}
+
+
+def test_only_the_stacks_of_a_module_are_told(checkpoint, tmp_path):
+    names = ("model.layers.0.w", "visual.one.0.w", "visual.other.0.w")
+    model = of_stacks(checkpoint, *names, depth=1)
+    with pytest.raises(
+        MergeGraphError, match=r"not clear \(visual.one \(1\), visual.other \(1\)\)"
+    ):
+        sliced(tmp_path, model, "visual")

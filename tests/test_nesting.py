@@ -19,6 +19,14 @@ def test_a_state_dict_is_found_by_what_it_is(name):
     )
 
 
+def test_a_state_dict_that_is_there_twice_is_told():
+    found = state_in("a", {"params": W, "params_ema": W, "step": 1})
+    assert found.notes[1:] == (
+        "a: the same state dict again: params_ema",
+        "a: not merged, not tensors of the state dict: step",
+    )
+
+
 def test_a_state_dict_may_lie_deeper():
     found = state_in("a", {"checkpoint": {"net": W, "step": 1}})
     assert found.notes[0] == "a: the state dict is its 'checkpoint.net'"

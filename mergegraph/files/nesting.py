@@ -38,8 +38,11 @@ def state_in(label: str, saved: Any) -> State:
         if not isinstance(name, str) or not name or not name.isprintable():
             raise MergeGraphError(f"{label}: {name!r} is not a tensor name")
     notes = [f"{label}: the state dict is its '{_told(path)}'"] if path else []
-    if others := list(_others(saved, path)):
-        notes.append(f"{label}: not merged, not tensors of the state dict: {_few(others)}")
+    others = list(_others(saved, path))
+    if again := [name for name, value in others if value is state]:
+        notes.append(f"{label}: the same state dict again: {_few(again)}")
+    if rest := [name for name, value in others if value is not state]:
+        notes.append(f"{label}: not merged, not tensors of the state dict: {_few(rest)}")
     return State(tensors, tuple(notes))
 
 
@@ -58,13 +61,14 @@ def _states(
             yield from _states(inner, (*path, key), seen)
 
 
-def _others(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+def _others(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     """What is beside the mapping that a path leads to, and in it without being a tensor."""
     before: tuple[str, ...] = ()
     for step in path:
-        yield from (_told((*before, str(key))) for key in value if key != step)
+        yield from ((_told((*before, str(k))), each) for k, each in value.items() if k != step)
         value, before = value[step], (*before, step)
-    yield from (_told((*before, str(key))) for key, each in value.items() if not _is_tensor(each))
+    inside = ((_told((*before, str(k))), each) for k, each in value.items())
+    yield from ((name, each) for name, each in inside if not _is_tensor(each))
 
 
 def _is_tensor(value: Any) -> bool:

@@ -112,15 +112,24 @@ class Model:
     def main_stack(self, prefix: str | None = None) -> str | None:
         """The stack that layer ranges speak of; None if that is not clear.
 
-        It is the only one below `prefix`, or the only one of the length that the config states.
+        It is the only one below `prefix`, or the only one of the length that the config states;
+        of several such, the only one without gaps in its numbers.
         """
-        stacks = [
-            stack for stack in self.stacks if prefix is None or stands_under(f"{stack}.", prefix)
-        ]
+        stacks = self.stacks_below(prefix)
         if len(stacks) > 1:
             stated = layer_counts(self.config)
             stacks = [stack for stack in stacks if self.stacks[stack] in stated]
+        if len(stacks) > 1:
+            stacks = [stack for stack in stacks if self._is_whole(stack)]
         return stacks[0] if len(stacks) == 1 else None
+
+    def stacks_below(self, prefix: str | None) -> list[str]:
+        """The stacks that a module speaks of; without a prefix all of them."""
+        return [each for each in self.stacks if prefix is None or stands_under(f"{each}.", prefix)]
+
+    def _is_whole(self, stack: str) -> bool:
+        """Whether a stack has all layers that its numbers count."""
+        return all((stack, index) in self.layers for index in range(self.stacks[stack]))
 
 
 def _of_first(

@@ -48,6 +48,7 @@ def rounded(task: Task, stored: str) -> Task:
         return cast(task, stored)
     if is_dequantised(task):
         return task
+    task = cast(task, "float32")
     scales = scales_for(task, block=_BLOCK, dtype=FLOAT8)
     return dequantise(quantise(task, scales, block=_BLOCK, dtype=FLOAT8), scales, block=_BLOCK)
 

@@ -50,7 +50,7 @@ class InputReader:
         self.donor = models[stage.donor]
         self.findings = findings
         self.vocabularies: dict[int, int] = {}
-        self.missing: dict[tuple[str, str, str], list[str]] = {}
+        self.missing: dict[tuple[str, str, str, str], list[str]] = {}
         self.layouts: dict[str, bool] = {}
         self.lacking: dict[str, list[str]] = {}  # by what becomes of them
 
@@ -75,12 +75,23 @@ class InputReader:
             place = missing[0].source.place
             self.findings.wrong(place, f"{outline.name}: {fact}; {remedy}", "experts")
             return Taken()
-        return self.without(outline, found, missing) if missing else Taken(tuple(found))
+        if not missing:
+            return Taken(tuple(found))
+        return self.without(outline, found, missing, self.of_base(outline, parts, heads))
 
     def kept(self, outline: Outline) -> Input:
         """The tensor of a part that no module of the recipe speaks of."""
         part = outline.parts[0]
         return Input(part, part.model.tensors[part.name], part.model.stored[part.name])
+
+    def of_base(
+        self, outline: Outline, parts: Sequence[Part], heads: Collection[str]
+    ) -> Input | None:
+        """The base's tensor, if it has it; methods need know of no base."""
+        if outline.base is None:
+            return None
+        task, stored = self.tensor(outline.base, parts, heads)
+        return None if task is None else Input(outline.base, task, stored, is_base=True)
 
     def wanted(self, outline: Outline) -> list[tuple[Part, bool]]:
         """Every part that is to take part, and whether it is the base."""
@@ -115,14 +126,19 @@ class InputReader:
                     return model.tensors[embedding], model.stored[embedding]
         return model.tensors.get(part.name), model.stored.get(part.name, "")
 
-    def without(self, outline: Outline, found: list[Input], missing: Sequence[Part]) -> Taken:
+    def without(
+        self,
+        outline: Outline,
+        found: Sequence[Input],
+        missing: Sequence[Part],
+        base: Input | None,
+    ) -> Taken:
         """What to do where some models lack a tensor."""
         if not found:
             if is_head(outline.name):
                 self.findings.note(f"{outline.name}: left out, it is tied to the embedding")
             return Taken()
         names = ", ".join(dict.fromkeys(part.model.reference for part in missing))
-        base = next((each for each in found if each.is_base), None)
         if self.stage.on_missing == "skip":
             self.lacking.setdefault(f"merged without {names}", []).append(outline.name)
             if found == [base] or (self.method.needs_base and base is None):
@@ -135,7 +151,8 @@ class InputReader:
             self.lacking.setdefault(f"the base's, not in {names}", []).append(outline.name)
             return Taken(copied=base)
         there = found[0].part.model.reference
-        self.missing.setdefault((missing[0].source.place, names, there), []).append(outline.name)
+        key = (missing[0].source.place, names, there, self.remedy(outline, base))
+        self.missing.setdefault(key, []).append(outline.name)
         return Taken()
 
     def stores_otherwise(self, outline: Outline, missing: Sequence[Part]) -> bool:
@@ -147,17 +164,19 @@ class InputReader:
             self.layouts[key] = layouts_differ(outline.name, missing[0].model.tensors)
         return self.layouts[key]
 
+    def remedy(self, outline: Outline, base: Input | None) -> str:
+        """What a user can do about a tensor that some models lack."""
+        if outline.base is not None and base is None:
+            return "the base has none: set on_missing to skip or drop"
+        if self.stage.on_missing == "base":
+            return "on_missing is base, but there is no base_model; name one, or use skip"
+        return "set on_missing to skip, base or drop"
+
     def report_missing(self) -> None:
         """Tell of the tensors that some models lack: of many in one model in one sentence."""
-        no_base = self.stage.on_missing == "base" and self.stage.base is None
-        remedy = (
-            "on_missing is base, but there is no base_model; name one, or use skip"
-            if no_base
-            else "set on_missing to skip, base or drop"
-        )
-        for (place, names, there), tensors in self.missing.items():
+        for (place, names, there, remedy), tensors in self.missing.items():
             fact = f"{_some(tensors)}: not in {names}, but in {there}; {remedy}"
-            self.findings.wrong(place, fact, names)
+            self.findings.wrong(place, fact, f"{names}; {remedy}")
         for fate, tensors in self.lacking.items():
             self.findings.note(f"{_some(tensors)}: {fate}")
 

@@ -136,7 +136,8 @@ class OutlineReader:
             for source in part.sources:
                 model, stack = self.models[source.model], stacks[source.model]
                 if stack is None:
-                    found = ", ".join(f"{name} ({count})" for name, count in model.stacks.items())
+                    below = model.stacks_below(module.prefix)
+                    found = ", ".join(f"{name} ({model.stacks[name]})" for name in below)
                     fact = (
                         f"which layers of {source.model} are meant is not clear ({found or 'none'})"
                     )

@@ -121,10 +121,16 @@ def _report(
     findings: Findings,
 ) -> None:
     for source in sources:
+        name, place = parameter.name, source.place if source else stage.place
         whose = f" for {source.model}" if source else ""
-        place = source.place if source else stage.place
-        fact = f"{stage.method} needs {parameter.name}{whose}, and nothing sets it"
-        findings.wrong(place, f"{fact} for {outline.name}", parameter.name)
+        fact = f"{stage.method} needs {name}{whose}, and nothing sets it for {outline.name}"
+        if source and all(source is not each for each in outline.slice.sources):
+            told = (
+                f"{stage.method} takes no base: base_model {source.model} is one more model of it"
+            )
+            remedy = f"list it under models with a {name}, set {name} for all models"
+            fact = f"{told}, and nothing sets its {name}; {remedy}, or leave base_model out"
+        findings.wrong(place, fact, parameter.name)
 
 
 def _rules_of(stage: Stage) -> Iterator[tuple[Any, str, Rule]]:

@@ -130,8 +130,7 @@ class _Builder:
         surveyed = iter(self.surveyed(merges))
         for outline, each in found:
             if isinstance(each, _Copy):
-                self.keep(outline, each.chosen.task, each.chosen.stored)
-                self.explained[outline.name] = Explained((each.chosen.part,), None, {}, "copy")
+                self.copy(outline, each.chosen)
             elif each:
                 given = [next(surveyed) for _ in each]
                 with self.reporting(outline):
@@ -198,11 +197,20 @@ class _Builder:
         yield _Merge(Request(at, tasks, values, about(outline.name, counts)), base, models, stored)
 
     def stored_as(self, outline: Outline, inputs: Sequence[Input]) -> str:
-        """What a merged tensor is stored as: what the recipe says, or else what its inputs are."""
+        """What a tensor is stored as: what the recipe says, or else what its inputs are."""
         dtype, out_dtype = self.stage.dtype, self.stage.out_dtype
         if out_dtype == scaled.FLOAT8:
             return scaled.stored_dtype(outline.name, inputs[0].task.spec, dtype)
         return out_dtype or dtype or _common_dtype(inputs)
+
+    def copy(self, outline: Outline, chosen: Input) -> None:
+        """Take a tensor as it is; floats are rounded and stored as merged ones are."""
+        task, stored = chosen.task, chosen.stored
+        if task.spec.is_float:
+            stored = self.stored_as(outline, [chosen])
+            task = scaled.rounded(task, stored) if self.stage.out_dtype else task
+        self.keep(outline, task, stored)
+        self.explained[outline.name] = Explained((chosen.part,), None, {}, "copy")
 
     def surveyed(self, merges: Sequence[_Merge]) -> Sequence[Sequence[Task]]:
         """What the method's survey finds for each tensor, nothing where it fails."""
