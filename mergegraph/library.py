@@ -10,7 +10,7 @@ from mergegraph.codecs import Codec
 from mergegraph.errors import MergeGraphError, nearest
 from mergegraph.files.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
 from mergegraph.files.references import Reference, at_home, exists, is_bare_id, is_hub_id, scheme_of
-from mergegraph.files.trees import LocalTree, Source, Tree
+from mergegraph.files.trees import TREE, LocalTree, Source, Tree
 from mergegraph.files.weights import GGUF, KINDS, not_read
 from mergegraph.models.decoding import decoded
 from mergegraph.models.model import Model, checkpoint_model
@@ -76,12 +76,12 @@ class Library:
         if found := scheme_of(reference):
             scheme, rest = found
             if scheme in self._sources:
-                return self._sources[scheme].open(rest)
+                return _opened_by(self._sources[scheme], rest, reference)
             fact = f"no source for '{scheme}:' is installed{nearest(scheme, self._sources)}"
             raise MergeGraphError(f"{reference}: {fact}")
         hint = _beside(reference)
         if not hint and is_hub_id(reference) and _HUB in self._sources:
-            return self._sources[_HUB].open(reference)
+            return _opened_by(self._sources[_HUB], reference, reference)
         if not hint and _HUB in self._sources and is_bare_id(reference):
             hint = f"; a model of the Hub without an organisation is {_HUB}:{reference}"
         raise MergeGraphError(f"{reference}: no such directory, file or stage{hint}")
@@ -122,6 +122,22 @@ class Shelf:
 def place_of(checkpoint: Checkpoint) -> _Place:
     """Where a checkpoint is: its folder, links followed, and its files."""
     return checkpoint.tree.root.resolve(), tuple(sorted(checkpoint.headers))
+
+
+def _opened_by(source: Source, rest: str, reference: str) -> Tree:
+    """What a source finds; its failures are the user's to know of."""
+    try:
+        tree = source.open(rest)
+        lacks = [name for name in TREE if not hasattr(tree, name)]
+    except MergeGraphError:
+        raise
+    except (Exception, SystemExit) as error:
+        fact = f"source {source.scheme} failed: {type(error).__name__}: {error}"
+        raise MergeGraphError(f"{reference}: {fact}") from error
+    if lacks:
+        fact = f"gave {type(tree).__name__}, which is no Tree: it has no {lacks[0]}"
+        raise MergeGraphError(f"{reference}: source {source.scheme} {fact}")
+    return tree
 
 
 def _on_disk(reference: str) -> LocalTree:

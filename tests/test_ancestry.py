@@ -10,7 +10,7 @@ import mergegraph
 from mergegraph import MergeGraphError
 from mergegraph.provenance import ancestry
 from mergegraph.provenance.ancestry import family_json, family_mermaid, family_of, family_text
-from mergegraph.provenance.lineage import DEEPEST
+from mergegraph.provenance.lineage import DEEPEST, Ancestor
 from mergegraph.provenance.manifest import read_manifest
 from mergegraph.testing import tiny_family
 
@@ -118,3 +118,16 @@ def test_a_model_that_tells_nothing_is_an_error(tmp_path):
     (tmp_path / "m").mkdir()
     with pytest.raises(MergeGraphError, match="names base_model"):
         family_of(tmp_path / "m")
+
+
+def test_a_damaged_manifest_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "mergegraph.json").write_text("{")
+    with pytest.raises(MergeGraphError, match=r"mergegraph\.json: (?!holds no)"):
+        family_of(tmp_path)
+
+
+def test_characters_that_would_steer_a_terminal_are_replaced():
+    card = {"base_model": "org/a\x1b[2J"}
+    assert family_text(Ancestor("a\x1b\nb", card=card)) == (
+        "a\ufffd\ufffdb\n└─ org/a\ufffd[2J (says its card)"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.checkpoint import INDEX, Checkpoint
 from mergegraph.files.jsonfiles import read_json
+from mergegraph.files.trees import Source
 from mergegraph.library import Library
 from mergegraph.plugins import installed_plugins
 
@@ -445,6 +447,20 @@ def test_references_that_no_file_system_takes_are_refused(reference):
 
 def test_a_demo_model_that_does_not_exist_is_refused():
     assert refusal("demo:nothing").startswith("demo:nothing: not in the demo family")
+
+
+@pytest.mark.parametrize(
+    ("open_it", "fact"),
+    [
+        (lambda rest: 1 / 0, "source src failed: ZeroDivisionError: division by zero"),
+        (lambda rest: sys.exit(3), "source src failed: SystemExit: 3"),
+        (lambda rest: None, "source src gave NoneType, which is no Tree: it has no label"),
+        (Path, "source src gave PosixPath, which is no Tree: it has no label"),
+    ],
+)
+def test_a_source_that_fails_is_named(open_it, fact):
+    with pytest.raises(MergeGraphError, match=f"^src:m: {fact}$"):
+        Library({"src": Source("src", open_it)}).checkpoint("src:m")
 
 
 # -- JSON --------------------------------------------------------------------------------------

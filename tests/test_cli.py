@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -300,3 +301,30 @@ print([each for each in sys.argv[1].split(',') if each in sys.modules], file=sys
 def test_what_is_not_needed_is_not_imported(recipe, tmp_path, modules, arguments):
     found = process("-c", IMPORTED, modules, *arguments, cwd=tmp_path)
     assert found.stderr.splitlines()[-1] == "[]", found.stderr
+
+
+# -- places that cannot be written to ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_out_that_is_a_link_to_itself_is_a_sentence(cli, recipe, tmp_path, command):
+    (tmp_path / "loop").symlink_to("loop")
+    done = cli(command, recipe, "--out", "loop")
+    assert done.status == 2
+    assert "loop: is a link that leads nowhere; choose another --out" in done.err
+
+
+@pytest.mark.parametrize("length", [250, 300])
+def test_an_out_with_too_long_a_name_is_a_sentence(cli, recipe, length):
+    done = cli("run", recipe, "--out", "a" * length)
+    assert done.status == 2
+    assert "a: cannot be made: File name too long; choose another --out" in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only where there is /dev/full")
+def test_an_output_that_is_full_is_a_sentence(recipe):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "mergegraph", "plan", recipe, "--out", "x"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "the output cannot be written: No space left on device\n"

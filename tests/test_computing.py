@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from mergegraph_methods.ties import ties
@@ -27,6 +29,21 @@ def folded_to_two(tensor):
     return tensor.new_zeros(2, dtype=torch.float64)
 
 
+@op(cut="pointwise", infer=lambda tensor: tensor)
+def counted(tensor):
+    return tensor.numel()
+
+
+@op(copies=1, infer=lambda tensor: tensor)
+def counted_whole(tensor):
+    return tensor.numel()
+
+
+@op(cut="pointwise", infer=lambda tensor: tensor)
+def leaving(tensor):
+    sys.exit(3)
+
+
 @op(cut="pointwise", infer=lambda tensor, _factor: tensor)
 def times(tensor, factor):
     return tensor * factor.sum().item()
@@ -38,6 +55,9 @@ def times(tensor, factor):
         (widening, r"^value: .*widening: gave 6 entries of float64 for a strip of 6 of float32"),
         (shortening, r"shortening: gave float32\[2\] where it was to give float32\[2, 3\]"),
         (lambda task: times(task, folded_to_two(task)), r"two: gave float64\[2\] where .* float64"),
+        (counted, r"^value: .*counted: gave int in place of a tensor"),
+        (counted_whole, r"counted_whole: gave int in place of a tensor"),
+        (leaving, r"^value: .*leaving: SystemExit: 3"),
     ],
 )
 def test_a_result_that_is_not_what_was_said_stops_the_run(made, told, task_of, executed):

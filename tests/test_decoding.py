@@ -18,7 +18,7 @@ def doubling(name):
     def decode(tensors, config, read):
         if f"{name}.half" not in tensors:
             return {}
-        uses, leaves = (f"{name}.half",), (f"{name}.note",)
+        uses, leaves = (f"{name}.half",), tuple({f"{name}.note"} & tensors.keys())
         return {name: Decoded(scale(tensors[f"{name}.half"], factor=2.0), uses, leaves)}
 
     return decode
@@ -82,3 +82,20 @@ def test_a_codec_that_fails_is_named(checkpoint):
 
     with pytest.raises(MergeGraphError, match="/m: codec codec0 failed: KeyError: 'gone'"):
         opened(checkpoint("m", a=[1.0]), decode)
+
+
+@pytest.mark.parametrize(
+    ("given", "fact"),
+    [
+        (lambda t: {"b": Decoded(t["a"], ("a",))}, "b: is stored already"),
+        (lambda t: {"c": Decoded(t["a"], ("a", "gone"))}, "c: uses gone, which the checkpoint"),
+        (lambda t: {"c": Decoded(t["a"], ("a",), ("gone",))}, "c: uses gone, which the checkpoint"),
+        (lambda t: {"c": t["a"]}, "c: is no Decoded"),
+        (lambda t: {"c": Decoded(t["a"], ())}, "c: has no tensor of its own"),
+        (lambda t: {n: Decoded(t["a"], ("a",)) for n in "cd"}, "c: has no tensor of its own"),
+        (lambda t: ["a"], "gave list in place of tensors by name"),
+    ],
+)
+def test_what_a_faulty_codec_would_lose_is_refused(checkpoint, given, fact):
+    with pytest.raises(MergeGraphError, match=f"/m: codec codec0: {fact}"):
+        opened(checkpoint("m", a=[1.0], b=[2.0]), lambda tensors, config, read: given(tensors))

@@ -37,8 +37,12 @@ def test_a_home_that_is_the_root_is_none(monkeypatch):
         ("model: ~/al/m+~/al/lora", "model: m+lora"),
         ("model: C:\\Users\\al\\m", "model: m"),
         ("models.0.model=/data/m", "models.0.model=m"),
-        ("[/x/a/final, /x/b/final]", "[a/final, b/final]"),
-        ("[/x/final, ~/x/final]", "[x/final, ~/x/final]"),
+        ("[/x/a/final, /x/b/final]", "[final, final-2]"),
+        ("[/x/final, ~/x/final]", "[final, final-2]"),
+        ("model: /data/Acme Inc/the merger/m  # of /x/y", "model: m  # of y"),
+        ("# file:///home/al/q", "# q"),
+        ('"C:\\\\Users\\\\bob\\\\m"', '"m"'),
+        (r"# \\srv\share\m", "# m"),
     ],
 )
 def test_paths_are_cut_to_their_ends(text, told):
@@ -54,6 +58,7 @@ def test_paths_are_cut_to_their_ends(text, told):
         "https://huggingface.co/a/b",
         "s3://bucket/a/b",
         r"filter: \.mlp\.up_proj\.weight",
+        r'filter: "\\.mlp\\.up_proj"',
         "filter: mlp/x",
         "demo:north",
         "/",
@@ -63,9 +68,16 @@ def test_what_is_no_local_path_stays(text):
     assert without_places([text])(text) == text
 
 
-def test_a_path_that_would_be_called_as_another_keeps_more_of_itself():
+def test_a_path_that_would_be_called_as_another_is_numbered():
     texts = ["final", "model: /x/y/final"]
-    assert without_places(texts)("model: /x/y/final") == "model: y/final"
+    assert without_places(texts)("model: /x/y/final") == "model: final-2"
+
+
+def test_paths_of_inputs_are_cut_whatever_characters_they_have():
+    known = ["/x/Acme (north, secret)/m", "/x/Bob's: own/m", "/x/Acme (north, secret)/m 2"]
+    text = f"[\"{known[0]}\", \"{known[1]}\"]\nbase: '{known[2]}'\n# '/x/Bob''s: own/m'"
+    told = without_places([text], known)(text)
+    assert told == "[\"m\", \"m-2\"]\nbase: 'm 2'\n# 'm-2'"
 
 
 def test_local_paths_are_told_from_ids():

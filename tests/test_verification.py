@@ -81,6 +81,14 @@ def test_a_single_bit_is_noticed(result):
     assert told.endswith(": its bytes differ")
 
 
+def test_the_digest_of_all_tensors_is_checked(result):
+    path = result / "mergegraph.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "weights": "0" * 64}))
+    (told,) = differences(result)
+    assert told == "mergegraph.json: its weights is not the digest of its tensors"
+
+
 def test_another_shape_is_told_with_both(result):
     changed(result, **{"model.norm.weight": torch.ones(4, 4)})
     assert "model.norm.weight: is float32[4, 4], the manifest says bfloat16[16]" in differences(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import signal
 import sys
@@ -202,3 +204,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         typer.echo(str(error), err=True)
         sys.exit(code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None or "--debug" in given:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed again at the end
+        typer.echo(f"the output cannot be written: {error.strerror}", err=True)
+        sys.exit(1)

@@ -148,11 +148,17 @@ def _checked(directory: Path, *, inputs: bool, threads: int | None, quiet: bool)
     _tell(directory, found.differences, found.notes)
     if not quiet:
         for note in found.notes:
-            typer.echo(f"{directory}: {note}", err=True)
+            typer.echo(_line(directory, note), err=True)
         fact = "is as the manifest says" if found.has_manifest else "is sound"
         typer.echo(f"{directory}: every tensor {fact}")
 
 
 def _tell(directory: Path, differences: tuple[str, ...], notes: tuple[str, ...] = ()) -> None:
     if differences:
-        raise RunError("\n".join(f"{directory}: {each}" for each in (*differences, *notes)))
+        raise RunError("\n".join(_line(directory, each) for each in (*differences, *notes)))
+
+
+def _line(directory: Path, fact: str) -> str:
+    from mergegraph.provenance.discretion import printable
+
+    return f"{directory}: {printable(fact)}"

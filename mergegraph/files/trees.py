@@ -11,6 +11,7 @@ from typing import Protocol
 from mergegraph.errors import MergeGraphError
 
 OnBytes = Callable[[int], None]  # told the bytes just fetched
+TREE = ("label", "root", "single", "is_local", "names", "nbytes", "read", "identity", "fetch")
 
 
 class Tree(Protocol):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from mergegraph.codecs import Codec, Decoded, Read
 from mergegraph.config import quantization
 from mergegraph.errors import MergeGraphError
 from mergegraph.models.model import Model
 from mergegraph.names import is_quantized
+from mergegraph.tasks import Task
 
 
 def decoded(model: Model, codecs: Sequence[Codec], read: Read) -> Model:
@@ -46,9 +48,32 @@ def _told(reference: str, codec: Codec, found: Mapping[str, Decoded]) -> str:
 def _decoded_by(codec: Codec, model: Model, read: Read) -> Mapping[str, Decoded]:
     """What a codec knows of a model; its failures are the user's to know of."""
     try:
-        return codec.decode(model.tensors, model.config, read)
+        found = codec.decode(model.tensors, model.config, read)
     except MergeGraphError as error:
         raise MergeGraphError(f"{model.reference}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fact = f"codec {codec.name} failed: {type(error).__name__}: {error}"
         raise MergeGraphError(f"{model.reference}: {fact}") from error
+    for fault in _faults(found, model.tensors):
+        raise MergeGraphError(f"{model.reference}: codec {codec.name}: {fault}")
+    return found or {}
+
+
+def _faults(found: Any, tensors: Mapping[str, Task]) -> Iterator[str]:
+    """What is wrong with what a codec gave: nothing may be lost by it."""
+    if found is not None and not isinstance(found, Mapping):
+        yield f"gave {type(found).__name__} in place of tensors by name"
+        return
+    found = found or {}
+    for name, each in found.items():
+        if not isinstance(each, Decoded) or not isinstance(each.task, Task):
+            yield f"{name}: is no Decoded with a task"
+            return
+        made_of = (*each.uses, *each.leaves)
+        if gone := [used for used in made_of if used not in tensors]:
+            yield f"{name}: uses {gone[0]}, which the checkpoint does not have"
+        if name in tensors and name not in made_of:
+            yield f"{name}: is stored already, and not among what it is made of"
+    kept = {used: name for name, each in found.items() for used in (*each.uses, *each.leaves)}
+    for name in sorted(found.keys() - set(kept.values())):
+        yield f"{name}: has no tensor of its own in the checkpoint that it stands for"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from mergegraph import config as configs
@@ -42,14 +43,21 @@ def overlaps(directories: Sequence[Directory], library: Library) -> Iterator[Pro
     """Results that overlap each other, or the inputs."""
     local = [each for each in library.checkpoints if each.tree.is_local]
     inputs = [each.path.resolve() for each in local]
-    for i, each in enumerate(directories):
-        whole = each.path.resolve()
-        taken = [(d.path.resolve(), "written by another stage") for d in directories[:i]]
+    before: list[Path] = []
+    for each in directories:
+        try:
+            whole = each.path.resolve()
+        except (OSError, RuntimeError):  # which of them for circles of links depends on Python
+            fact = f"{each.path}: is a link that leads nowhere; choose another --out"
+            yield Problem(each.origin.place, fact)
+            continue
+        taken = [(path, "written by another stage") for path in before]
         for other, what in (*taken, *((path, "an input") for path in inputs)):
             inside = other in whole.parents or whole in other.parents
             if whole == other or inside:
                 how = f"overlaps {other}, which is {what}" if inside else f"is {what}"
                 yield Problem(each.origin.place, f"{each.path} {how}; write somewhere else")
+        before.append(whole)
 
 
 def _remarks(library: Library) -> Iterable[str]:

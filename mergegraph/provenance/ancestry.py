@@ -11,10 +11,11 @@ from mergegraph.errors import MergeGraphError
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.files.references import is_hub_id
 from mergegraph.files.trees import LocalTree, Tree
+from mergegraph.provenance.discretion import printable
 from mergegraph.provenance.fingerprint import fingerprint
 from mergegraph.provenance.frontmatter import CARD, parse_card, words
 from mergegraph.provenance.lineage import DEEPEST, Ancestor, InputFile, facts_of
-from mergegraph.provenance.manifest import MANIFEST, Manifest, parse_manifest
+from mergegraph.provenance.manifest import MANIFEST, Manifest, parse_manifest, read_manifest
 
 MOST = 1000  # models that a manifest tells of
 _SNAPSHOTS = "snapshots"
@@ -36,8 +37,9 @@ def ancestor_of(checkpoint: Checkpoint) -> Ancestor:
 def family_of(folder: Path) -> Ancestor:
     """The family tree of a directory, by its manifest, or else by its card.
 
-    Raises MergeGraphError if it has neither.
+    Raises MergeGraphError if it has neither, or its manifest is damaged.
     """
+    read_manifest(folder)
     found = _followed(Ancestor(folder.resolve().name), LocalTree(folder, str(folder)))
     if found.weights is None and not found.card.get("base_model"):
         raise MergeGraphError(f"{folder}: holds no {MANIFEST}, and no {CARD} that names base_model")
@@ -155,12 +157,13 @@ def _told(ancestor: Ancestor) -> str:
     commit = f" at {ancestor.commit[:12]}" if ancestor.commit else ""
     hub = f" ({ancestor.hub}{commit})" if ancestor.hub not in (None, ancestor.model) else commit
     methods = f": {', '.join(ancestor.methods)}" if ancestor.methods else ""
-    return f"{ancestor.model}{hub}{methods}"
+    return printable(f"{ancestor.model}{hub}{methods}")
 
 
 def _by_card(ancestor: Ancestor) -> tuple[str, ...]:
     """What the card of a model without manifest names as its base."""
-    return () if ancestor.weights else words(ancestor.card.get("base_model"))
+    named = () if ancestor.weights else words(ancestor.card.get("base_model"))
+    return tuple(printable(each) for each in named)
 
 
 def _identity(ancestor: Ancestor) -> str:

@@ -107,8 +107,9 @@ class Manifest:
     def for_others(self) -> Manifest:
         """The manifest as others may see it: local paths are cut down to their last parts."""
         told = self.without_home()
-        texts = (told.made.text, *told.made.settings, *(a.model for i in told.inputs for a in i))
-        return told._retold(without_places(texts))  # noqa: SLF001 - its own
+        models = [each.model for parent in told.inputs for each in parent]
+        texts = (told.made.text, *told.made.settings, *models)
+        return told._retold(without_places(texts, models))  # noqa: SLF001 - its own
 
     def _retold(self, tell: Callable[[str], str]) -> Manifest:
         made = replace(

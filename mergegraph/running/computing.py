@@ -208,7 +208,7 @@ class Computer:
 
     def checked(self, task: Task, value: Any) -> Any:
         """A value that is all there; raises KernelError if it is not what its op said of it."""
-        spec = Spec.of(value)
+        spec = Spec.of(_tensor(task, value))
         if spec != task.spec:
             raise KernelError(f"{task.op.name}: gave {spec} where it was to give {task.spec}")
         return value
@@ -226,11 +226,12 @@ class Computer:
         if task.op.positioned:
             numbers = {**numbers, "start": start}
         try:
-            return kernel(*given, **numbers)
+            value = kernel(*given, **numbers)
         except MergeGraphError as error:
             raise KernelError(str(error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise KernelError(f"{task.op.name}: {type(error).__name__}: {error}") from error
+        return value if task.op.cut == "fold" else _tensor(task, value)
 
     def write(self, strip: Strip, key: str) -> None:
         """Hand a strip to the outputs that it is for."""
@@ -238,6 +239,15 @@ class Computer:
             strip.results[key] = self.place.give(strip.values[key])
             for number in strip.part.writes[key]:
                 self.sinks[number].write(strip.start, strip.results[key])
+
+
+def _tensor(task: Task, value: Any) -> Any:
+    """A value that is a tensor; raises KernelError if it is anything else."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise KernelError(f"{task.op.name}: gave {type(value).__name__} in place of a tensor")
+    return value
 
 
 def _short(task: Task) -> str:

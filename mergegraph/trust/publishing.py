@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from mergegraph.files.jsonfiles import read_json
 from mergegraph.files.references import is_hub_id
 from mergegraph.provenance.card import card_facts, card_text
 from mergegraph.provenance.digesting import digest_file
-from mergegraph.provenance.discretion import is_local_path, without_home
+from mergegraph.provenance.discretion import is_local_path, last_part, without_home
 from mergegraph.provenance.frontmatter import CARD, front_matter, parse_card, words
 from mergegraph.provenance.licences import inherited
 from mergegraph.provenance.manifest import MANIFEST, Manifest, read_manifest
@@ -40,8 +41,7 @@ def parcel(folder: Path, repo: str) -> Parcel:
 
     Raises MergeGraphError if it is no result, or `repo` is no name on the Hub.
     """
-    if not is_hub_id(repo) or "@" in repo:
-        raise MergeGraphError(f"{repo}: not a name on the Hub; write org/name")
+    _check_name(repo)
     manifest = read_manifest(folder)
     if manifest is None:
         raise MergeGraphError(f"{folder}: holds no {MANIFEST}; only results can be pushed")
@@ -54,6 +54,20 @@ def parcel(folder: Path, repo: str) -> Parcel:
     texts[MANIFEST] = replace(told, sides=sides).text()
     warning = inherited(told.inputs).warning
     return Parcel(folder, repo, files, texts, () if warning is None else (warning,))
+
+
+def _check_name(repo: str) -> None:
+    """Raises MergeGraphError if the Hub would not take a name."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    if not is_hub_id(repo) or "@" in repo:
+        raise MergeGraphError(f"{repo}: not a name on the Hub; write org/name")
+    try:
+        for each in (repo, *repo.split("/")):
+            validate_repo_id(each)
+    except HFValidationError as error:
+        raise MergeGraphError(f"{repo}: not a name on the Hub: {error}") from error
 
 
 def _sides(folder: Path, manifest: Manifest) -> tuple[str, ...]:
@@ -94,7 +108,8 @@ def _without_origin(path: Path, text: str) -> str:
     origin = read_json(path).get("_name_or_path")
     if not isinstance(origin, str) or not is_local_path(origin):
         return text
-    return text.replace(without_home(origin), Path(origin).name)
+    written = json.dumps(without_home(origin), ensure_ascii=False)
+    return text.replace(written, json.dumps(last_part(origin), ensure_ascii=False))
 
 
 # -- the card --------------------------------------------------------------------------------

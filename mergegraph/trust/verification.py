@@ -218,7 +218,14 @@ def _against_manifest(
             yield f"{file}: has {(folder / file).stat().st_size} bytes, not {nbytes}"
         elif not (folder / file).is_file():
             yield f"{file}: missing"
+    yield from _weights(folder, manifest)
     yield from _sides(folder, manifest)
+
+
+def _weights(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """The digest of all tensors, by which others know the result."""
+    if read_json(folder / MANIFEST).get("weights", manifest.weights) != manifest.weights:
+        yield f"{MANIFEST}: its weights is not the digest of its tensors"
 
 
 def _sides(folder: Path, manifest: Manifest) -> Iterator[str]:

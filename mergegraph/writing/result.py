@@ -240,6 +240,11 @@ def _bond(directory: Directory, shards: tuple[Shard, ...]) -> str:
 
 def _check_writable(path: Path) -> None:
     """A directory can be made here, as far as can be told without making it."""
+    try:
+        _replaced_path(path).exists()
+    except OSError as error:
+        fact = f"cannot be made: {error.strerror}; choose another --out"
+        raise MergeGraphError(f"{path}: {fact}") from error
     above = path.parent
     while not above.exists() and above != above.parent:
         above = above.parent

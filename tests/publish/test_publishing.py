@@ -184,6 +184,13 @@ def test_a_push_that_cannot_be_is_one_sentence(hub, result, push, arguments, tol
     assert (found.status, found.err, hub.requests) == (2, f"{told}\n", [])
 
 
+@pytest.mark.parametrize("repo", ["org/-x", "org/x..y", "org/x.git", f"org/{'x' * 120}"])
+def test_a_name_that_the_hub_would_refuse_is_refused_before(hub, result, push, repo):
+    found = push("out", repo)
+    assert (found.status, hub.requests) == (2, [])
+    assert f"{repo}: not a name on the Hub: " in found.err
+
+
 def test_options_reach_the_hub(hub, result, push):
     push(result, "org/name", "--private", "--message", "First light")
     assert hub.visibility["org/name"] == "private"
