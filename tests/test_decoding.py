@@ -1,6 +1,7 @@
 """Decoding: what codecs are asked, and what becomes of what they do not know."""
 
 import pytest
+import torch
 
 from mergegraph import Codec, Decoded, MergeGraphError
 from mergegraph.library import Library
@@ -52,6 +53,13 @@ def test_several_codecs_see_what_is_stored(checkpoint):
 
 def test_a_model_that_is_not_quantised_is_left_alone(checkpoint):
     assert opened(checkpoint("m", a=[1.0]), doubling("b")).notes == ()
+
+
+def test_bare_fp8_in_a_model_with_a_config_is_noted(checkpoint):
+    tensors = {"a.weight": torch.ones(2, 2).to(torch.float8_e4m3fn)}
+    notes = opened(checkpoint("m", tensors, config={"model_type": "llama"})).notes
+    assert "1 tensors such as a.weight are FP8 without scales" in notes[0]
+    assert opened(checkpoint("bare", tensors)).notes == ()
 
 
 def test_a_scheme_that_no_codec_knows_is_refused(checkpoint):

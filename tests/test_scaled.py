@@ -5,7 +5,15 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, Qwen3MoeConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    JambaConfig,
+    LlamaConfig,
+    MambaConfig,
+    Qwen3MoeConfig,
+    T5Config,
+)
 
 import mergegraph
 from mergegraph import MergeGraphError, Spec
@@ -27,9 +35,13 @@ MOE = Qwen3MoeConfig(
 )
 
 
+def kind(config):
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
 def model(path, config, seed=0):
     torch.manual_seed(seed)
-    made = AutoModelForCausalLM.from_config(config).to(torch.bfloat16)
+    made = kind(config).from_config(config).to(torch.bfloat16)
     made.save_pretrained(path)
     return path
 
@@ -73,6 +85,7 @@ def test_linear_layers_are_scaled(name):
         f"{LAYER}.mlp.up_proj.bias",
         f"{LAYER}.mlp.experts.gate_up_proj",
         "transformer.h.0.attn.c_attn.weight",
+        "encoder.block.0.layer.1.DenseReluDense.wo.weight",
     ],
 )
 def test_other_tensors_stay_as_they_are(name):
@@ -100,27 +113,38 @@ def test_transformers_loads_what_is_written(tmp_path, config):
     assert json.loads((scaled / "config.json").read_text())["dtype"] == "bfloat16"
 
 
-@pytest.mark.parametrize("config", [LLAMA, MOE], ids=["llama", "qwen3_moe"])
-def test_transformers_gives_the_same_tensors_room(tmp_path, config):
-    """On a GPU it computes with the codes: its modules for that have these names and shapes."""
-    from transformers.integrations.finegrained_fp8 import replace_with_fp8_linear
-    from transformers.utils.quantization_config import FineGrainedFP8Config
+TINY = {"vocab_size": 128, "num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4}
+TIED = LlamaConfig(**TINY, intermediate_size=256, tie_word_embeddings=True)
+JAMBA = JambaConfig(
+    **TINY,
+    intermediate_size=256,
+    num_experts=2,
+    expert_layer_offset=1,
+    attn_layer_period=2,
+    attn_layer_offset=1,
+)
+MAMBA = MambaConfig(vocab_size=128, hidden_size=128, num_hidden_layers=2)
+T5 = T5Config(vocab_size=128, d_model=128, d_kv=32, d_ff=256, num_layers=2, num_heads=4)
+ARCHITECTURES = [LLAMA, TIED, MOE, JAMBA, MAMBA, T5]
 
+
+@pytest.mark.parametrize("config", ARCHITECTURES, ids=lambda each: each.model_type)
+def test_transformers_computes_with_codes_where_there_are_some(tmp_path, monkeypatch, config):
+    """As it does on a GPU: it would dequantise them elsewhere, and nothing would be seen."""
+    quantizer = "transformers.quantizers.quantizer_finegrained_fp8.FineGrainedFP8HfQuantizer"
+    monkeypatch.setattr(f"{quantizer}.validate_environment", lambda *_args, **_named: None)
     path = merged(tmp_path, "scaled", model(tmp_path / "m", config), more=FP8)
-    stated = {key: value for key, value in scheme(path).items() if key != "quant_method"}
-    with torch.device("meta"):
-        made = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(path))
-    made = replace_with_fp8_linear(
-        made, stated["modules_to_not_convert"], FineGrainedFP8Config(**stated), pre_quantized=True
-    )
-    wanted = {name: (each.shape, each.dtype) for name, each in made.state_dict().items()}
+    loaded, told = kind(config).from_pretrained(path, output_loading_info=True)
+    assert not any(told.values())
+    modules = [(name, type(each).__name__) for name, each in loaded.named_modules()]
     found = tensors(path)
-    names = {name for name in found if ".experts." not in name}
-    assert names == {name for name in wanted if ".experts." not in name}
-    assert all(found[name].shape == wanted[name][0] for name in names)
-    codes = {name for name in names if wanted[name][1] == torch.float8_e4m3fn}
-    assert codes == {name for name in names if found[name].dtype == torch.float8_e4m3fn}
-    assert codes
+    with_codes = {name.removesuffix(".weight_scale_inv") for name in found if "_scale_inv" in name}
+    fused = {name.partition(".experts.")[0] for name in with_codes if ".experts." in name}
+    assert {name for name, each in modules if each == "FP8Linear"} == {
+        name for name in with_codes if ".experts." not in name
+    }
+    experts = {name for name, each in modules if each.endswith("FP8Experts")}
+    assert experts == {f"{name}.experts" for name in fused}
 
 
 def test_what_is_written_is_read_as_the_same_numbers(tmp_path):
@@ -192,6 +216,14 @@ def test_a_stage_in_fp8_is_followed_by_one_that_says_nothing(tmp_path):
     assert scheme(tmp_path / "found")["weight_block_size"] == BLOCK
     name = f"{LAYER}.mlp.up_proj.weight_scale_inv"
     assert name in tensors(tmp_path / "found")
+
+
+def test_how_much_is_scaled_is_noted(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    entry = f"{{model: '{model(tmp_path / 'm', LLAMA)}', parameters: {{weight: 1}}}}"
+    recipe.write_text(f"merge_method: linear\n{FP8}\nmodels: [{entry}]\n")
+    note = next(each for each in mergegraph.plan(recipe).notes if "scaled" in each)
+    assert note.endswith(": 14 matrices are stored as scaled float8_e4m3fn, 7 tensors are not")
 
 
 def test_results_agree_with_their_manifest(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from mergegraph.codecs import Codec, Decoded, Read
@@ -20,7 +19,7 @@ def decoded(model: Model, codecs: Sequence[Codec], read: Read) -> Model:
     for codec in codecs:
         if found := _decoded_by(codec, model, read):
             plain = plain.with_decoded(found)
-            plain = replace(plain, notes=(*plain.notes, _told(model.reference, codec, found)))
+            plain = plain.with_note(_told(model.reference, codec, found))
     if scheme := quantization(plain.config):
         known = ", ".join(each.name for each in codecs) or "none"
         raise MergeGraphError(
@@ -32,7 +31,18 @@ def decoded(model: Model, codecs: Sequence[Codec], read: Read) -> Model:
             f"{model.reference}: {left} belongs to quantised weights, and no codec knows what to "
             "do with it; name the model it was made from, or dequantise it first"
         )
-    return plain
+    return plain.with_note(_of_lost_scales(plain))
+
+
+def _of_lost_scales(model: Model) -> str | None:
+    """That a model of some architecture has bare FP8, which hardly any is trained in."""
+    bare = [name for name, dtype in model.stored.items() if dtype.startswith("float8")]
+    if not bare or not model.config:
+        return None
+    return (
+        f"{model.reference}: {len(bare)} tensors such as {bare[0]} are FP8 without scales, and are "
+        "taken for plain numbers; if there were scales, they were lost"
+    )
 
 
 def _told(reference: str, codec: Codec, found: Mapping[str, Decoded]) -> str:

@@ -101,6 +101,10 @@ class Model:
             sides=replace(self.sides, names=names_left),
         )
 
+    def with_note(self, note: str | None) -> Model:
+        """The model with a further note, if it is one."""
+        return replace(self, notes=(*self.notes, note)) if note else self
+
     def with_names(self, names: Mapping[str, str]) -> Model:
         """The model with other names for some of its tensors."""
         return replace(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from mergegraph.config import Config
 from mergegraph.errors import Problem
 from mergegraph.models.model import Model
-from mergegraph.names import layer_of
+from mergegraph.names import layer_of, stands_under
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.quantised import dequantise, is_dequantised, is_quantised, quantise, scales_for
 from mergegraph.spec import Spec
@@ -24,11 +25,15 @@ OTHERS = "bfloat16"  # what the others are stored as, unless the recipe says
 _BLOCK = (128, 128)
 _SCALES = "_scale_inv"
 _WEIGHT = ".weight"
-# matrices that are no linear layers, or such that choose between experts
+# matrices that are no linear layers, or such that choose between experts, or that transformers
+# keeps plain whatever a config says
 _NO_LINEAR = re.compile(
-    r"(?:^|\.)(?:\w*router\w*|\w*gating|gate|\w+_gate|c_attn|c_proj|c_fc|q_attn)(?:\.|$)"
+    r"(?:^|\.)(?:\w*router\w*|\w*gating|gate|\w+_gate|c_attn|c_proj|c_fc|q_attn"
+    r"|wo|expert_\d+|qformer|compressor|weights_proj)(?:\.|$)"
     r"|norm|embed|conv|bias"
 )
+# heads, which are stored nowhere where they are tied to the embedding
+_HEADS = ("lm_head", "proj_out", "embed_out", "cls.predictions.decoder")
 _EXPERTS = re.compile(r".*?\.experts(?=\.)")
 
 
@@ -77,6 +82,15 @@ def problems(place: str, out_dtype: str | None, model: Model) -> list[Problem]:
     return [Problem(place, f"out_dtype {FLOAT8}: {fact}")] if is_wrong else []
 
 
+def told(path: Path, model: Model) -> list[str]:
+    """How much of a result is scaled, if anything is."""
+    count = list(model.stored.values()).count(SCALED)
+    rest = len(model.stored) - count
+    return [f"{path}: {count} matrices are stored as {SCALED}, {rest} tensors are not"] * (
+        count > 0
+    )
+
+
 def with_scaled(config: Config, model: Model) -> Config:
     """The config of a model that has scaled tensors, as transformers reads it."""
     if SCALED not in model.stored.values():
@@ -99,7 +113,14 @@ def _left_as_they_are(model: Model) -> list[str]:
         for name, task in model.tensors.items()
         if model.stored[name] != SCALED and len(task.spec.shape) > 1
     )
-    return sorted({each for each in plain if each not in scaled})
+    return sorted(
+        each for each in {*plain, *_HEADS} if not any(_is_meant(each, other) for other in scaled)
+    )
+
+
+def _is_meant(listed: str, module: str) -> bool:
+    """Whether a listed name means a module, as what is below it, or ends in it, is meant, too."""
+    return module.endswith(listed) or stands_under(module, listed)
 
 
 def _module(name: str) -> str:

@@ -172,6 +172,7 @@ class _Planner:
         if not made.model.tensors and not self.problems:
             self.problems.append(Problem(stage.place, "the result would hold no tensors"))
         self.problems += scaled.problems(stage.place, stage.out_dtype, made.model)
+        self.notes += scaled.told(path, made.model)
         outputs, checks = outputs_of(stage, made.model, path, is_cut=True)
         self.outputs += outputs
         self.checks += checks

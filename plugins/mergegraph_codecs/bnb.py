@@ -55,6 +55,7 @@ def decode(
     tensors: Mapping[str, Task], _config: Any, read: Callable[[str], bytes]
 ) -> dict[str, Decoded]:
     """Every weight that has the state of its quantisation, or scales for INT8, beside it."""
+    _check_states(tensors)
     found = {}
     for name in tensors:
         weight, state, kind = name.partition(_STATE)
@@ -69,9 +70,9 @@ def decode(
 def _of_four_bits(
     name: str, kind: str, state: str, tensors: Mapping[str, Task], read: Callable[[str], bytes]
 ) -> Decoded:
-    told = json.loads(read(state))
+    told = _state(state, read)
     shape, block = told["shape"], told["blocksize"]
-    stored, codes = tensors[name], prod(shape)
+    stored, codes = _found(name, name, tensors), prod(shape)
     if stored.spec.dtype != "uint8" or stored.spec.numel * 2 < codes or kind not in _TABLES:
         raise MergeGraphError(f"{name}: {stored.spec} is not {kind} of the shape {tuple(shape)}")
     bytes_twice = strided(stored, (-(-codes // 2), 2), (1, 0), shape=shape)
@@ -85,15 +86,44 @@ def _of_four_bits(
     return Decoded(weights, (name, *(each for each in tensors if each.startswith(f"{name}."))))
 
 
+def _state(name: str, read: Callable[[str], bytes]) -> Mapping[str, Any]:
+    """What is told of a weight of four bits."""
+    try:
+        told = json.loads(read(name))
+    except ValueError as error:
+        raise MergeGraphError(f"{name}: is not the JSON that tells of a weight's blocks") from error
+    needs = {"shape", "blocksize"}
+    needs |= {"nested_blocksize"} if "nested_offset" in told else set()
+    if lacks := ", ".join(sorted(needs - set(told))):
+        raise MergeGraphError(f"{name}: does not tell its {lacks}")
+    return dict(told)
+
+
+def _found(name: str, weight: str, tensors: Mapping[str, Task]) -> Task:
+    if name not in tensors:
+        raise MergeGraphError(f"{weight}: its {name} is missing; is the download complete?")
+    return tensors[name]
+
+
+def _check_states(tensors: Mapping[str, Task]) -> None:
+    """No weight of four bits has scales, and nothing that tells of what size it is."""
+    told = {name.partition(_STATE)[0] for name in tensors if _STATE in name}
+    for name in tensors:
+        weight = name.removesuffix(".absmax")
+        if weight != name and weight not in told and weight in tensors:
+            fact = f"its {weight}{_STATE}nf4 (or fp4) is missing"
+            raise MergeGraphError(f"{weight}: {fact}; is the download complete?")
+
+
 def _scales(name: str, told: Mapping[str, Any], tensors: Mapping[str, Task]) -> Task:
     """The largest magnitudes of blocks, which may be quantised themselves."""
-    stored = as_small(tensors[f"{name}.absmax"])
+    stored = as_small(_found(f"{name}.absmax", name, tensors))
     if "nested_offset" not in told:
         return stored
     return largest(
         stored,
-        as_small(tensors[f"{name}.nested_quant_map"]),
-        as_small(tensors[f"{name}.nested_absmax"]),
+        as_small(_found(f"{name}.nested_quant_map", name, tensors)),
+        as_small(_found(f"{name}.nested_absmax", name, tensors)),
         block=told["nested_blocksize"],
         offset=told["nested_offset"],
     )
@@ -102,7 +132,7 @@ def _scales(name: str, told: Mapping[str, Any], tensors: Mapping[str, Task]) -> 
 def _of_eight_bits(stem: str, tensors: Mapping[str, Task]) -> Decoded:
     weight, scales = f"{stem}.weight", f"{stem}.{_EIGHT}"
     share = scale(as_small(tensors[scales]), factor=1 / _LARGEST)
-    weights = dequantise(tensors[weight], share, block=(1, None))
+    weights = dequantise(_found(weight, weight, tensors), share, block=(1, None))
     uses = (weight, scales, f"{stem}.weight_format")
     return Decoded(weights, tuple(each for each in uses if each in tensors))
 

@@ -15,6 +15,8 @@ from mergegraph_codecs.parts.activations import activation_scales
 from mergegraph_codecs.parts.blocks import block_of
 from mergegraph_codecs.parts.tables import FP4
 
+_BLOCK = (1, 16)
+
 
 @op(infer=lambda scales, _whole: scales)
 def divide(scales: Any, whole: Any) -> Any:
@@ -49,7 +51,7 @@ def _decoded(
     """A weight of packed bytes, the lower half of each first."""
     stored = tensors[f"{stem}{packed}"]
     words = twice(stored)
-    block = block_of(f"{stem}weight", words.spec, scales.spec)
+    block = block_of(f"{stem}weight", words.spec, scales.spec, [_BLOCK], f" of {_BLOCK}")
     weights = dequantise(unpack(words, bits=4), scales, block=block, table=FP4)
     return Decoded(weights, (f"{stem}{packed}", f"{stem}weight_scale", whole))
 

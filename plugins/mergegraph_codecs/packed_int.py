@@ -7,7 +7,7 @@ from typing import Any
 
 from mergegraph import Codec, Decoded, MergeGraphError, Task, hookimpl
 from mergegraph.ops import dequantise, strided, unpack
-from mergegraph_codecs.parts.blocks import block_of
+from mergegraph_codecs.parts.blocks import ROWS, WHOLE, block_of
 from mergegraph_codecs.parts.schemes import scheme_of
 
 _WORD = 32
@@ -57,7 +57,8 @@ def _decoded(
         fact = f"{tensors[packed].spec} does not hold {(rows, columns)} of {bits} bits"
         raise MergeGraphError(f"{name}: {fact}")
     words = strided(tensors[packed], (rows * across, per_word), (1, 0), shape=(rows, columns))
-    block = block_of(name, words.spec, tensors[scales].spec)
+    group = columns // max((tensors[scales].spec.shape or (1,))[-1], 1) or 1
+    block = block_of(name, words.spec, tensors[scales].spec, (WHOLE, ROWS, (1, group)))
     half = 1 << bits - 1
     codes = unpack(words, bits=bits)
     weights = dequantise(codes, tensors[scales], block=block, table=range(-half, half))

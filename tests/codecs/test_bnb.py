@@ -62,8 +62,24 @@ def test_weights_of_another_size_are_refused(checkpoint, opened):
         opened(checkpoint("m", tensors, config=CONFIG))
 
 
-def test_a_state_that_is_not_there_is_an_error_that_names_what_is_left(checkpoint, opened):
+STATE = f"{NAME}.quant_state.bitsandbytes__nf4"
+PARTS = ["absmax", "nested_absmax", "nested_quant_map", "quant_state.bitsandbytes__nf4"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_missing_is_named(checkpoint, opened, part):
+    _, _, tensors = stored("nf4", (64, 128), nested=True)
+    del tensors[f"{NAME}.{part}"]
+    with pytest.raises(MergeGraphError, match=rf"/m: {NAME}: its {NAME}\.{part}.* is missing; is"):
+        opened(checkpoint("m", tensors, config=CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [(b"{oops", "is not the JSON"), (b"\xff", "is not the JSON"), (b"{}", "does not tell its bl")],
+)
+def test_a_state_that_says_nothing_is_refused(checkpoint, opened, text, fact):
     _, _, tensors = stored("nf4", (64, 128), nested=False)
-    del tensors[f"{NAME}.quant_state.bitsandbytes__nf4"]
-    with pytest.raises(MergeGraphError, match=r"quantised \(bitsandbytes\), and no codec"):
+    tensors[STATE] = torch.tensor(list(text), dtype=torch.uint8)
+    with pytest.raises(MergeGraphError, match=f"/m: {STATE}: {fact}"):
         opened(checkpoint("m", tensors, config=CONFIG))

@@ -124,6 +124,45 @@ def test_scales_of_no_blocks_are_refused(checkpoint, opened):
         opened(path)
 
 
+@pytest.mark.parametrize("shape", [(300, 160), (256, 384)])
+def test_blocks_are_of_128_where_nothing_is_stated(checkpoint, decoded, shape):
+    weight, scales = quantised(shape), torch.rand(*(-(-side // 128) for side in shape))
+    path = checkpoint("m", {NAME: weight, f"{NAME}_scale_inv": scales})
+    spread = scales.repeat_interleave(128, 0).repeat_interleave(128, 1)[: shape[0], : shape[1]]
+    assert decoded(path)[NAME].equal(weight.float() * spread)
+
+
+@pytest.mark.parametrize("scales", [(3, 3), (2, 1), (4, 4)])
+def test_blocks_of_another_size_are_not_guessed(checkpoint, opened, scales):
+    tensors = {NAME: quantised((256, 240)), f"{NAME}_scale_inv": torch.ones(scales)}
+    with pytest.raises(MergeGraphError, match="and its config states no weight_block_size"):
+        opened(checkpoint("m", tensors))
+
+
+@pytest.mark.parametrize("scales", [(1, 1), (4, 4), (256, 1), (256,)])
+def test_scales_that_are_not_of_the_stated_blocks_are_refused(checkpoint, opened, scales):
+    tensors = {NAME: quantised((256, 256)), f"{NAME}_scale_inv": torch.ones(scales)}
+    path = checkpoint("m", tensors, config=config(**BLOCKS))
+    with pytest.raises(MergeGraphError, match=r"of \(128, 128\), as its config states"):
+        opened(path)
+
+
+def test_compressed_tensors_states_blocks_in_its_way(checkpoint, decoded):
+    groups = {"group_0": {"weights": {"strategy": "block", "block_structure": [64, 32]}}}
+    weight, scales = quantised((100, 64)), torch.rand(2, 2)
+    stated = config(quant_method="compressed-tensors", config_groups=groups)
+    path = checkpoint("m", {NAME: weight, f"{NAME}_scale": scales}, config=stated)
+    spread = scales.repeat_interleave(64, 0).repeat_interleave(32, 1)[:100]
+    assert decoded(path)[NAME].equal(weight.float() * spread)
+
+
+@pytest.mark.parametrize("method", ["aqlm", "gptq"])
+def test_codes_of_another_scheme_are_refused_by_its_name(checkpoint, opened, method):
+    tensors = {NAME: quantised((8, 8)), f"{NAME}_scale": torch.ones(())}
+    with pytest.raises(MergeGraphError, match=rf"quantised \({method}\), and no codec"):
+        opened(checkpoint("m", tensors, config=config(quant_method=method)))
+
+
 def test_fp8_without_any_scales_is_a_dtype_like_others(checkpoint, decoded):
     weight = quantised((8, 8))
     assert (

@@ -1,38 +1,35 @@
-"""How large the blocks are that have a scale each, as the shapes of weights and scales tell."""
+"""How large the blocks are that have a scale each, as the shapes of scales bear out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from mergegraph import MergeGraphError, Spec
 
 Block = tuple[int | None, int | None]
+WHOLE: Block = (None, None)
+ROWS: Block = (1, None)
 
 
-def block_of(name: str, weight: Spec, scale: Spec, stated: Sequence[int] | None = None) -> Block:
+def block_of(name: str, weight: Spec, scale: Spec, sizes: Iterable[Block], hint: str = "") -> Block:
     """Rows and columns of a block of a weight; None for all of them.
 
-    The `stated` size is taken where it fits, as blocks at the edges may be smaller. Raises
-    MergeGraphError if the scales are those of no blocks.
+    It is the first of `sizes` that has as many blocks as there are scales; those at the edges may
+    be smaller. Raises MergeGraphError, which ends in the hint, if there is none.
     """
+    sizes = tuple(sizes)
     missing = len(weight.shape) - len(scale.shape)
     grid = (*scale.shape, *[1] * missing) if scale.numel > 1 else (1,) * len(weight.shape)
-    sizes = [
-        _size(entries, count, wanted)
-        for entries, count, wanted in zip(
-            (1, *weight.shape)[-2:], (1, *grid)[-2:], stated or (0, 0), strict=True
+    leads_agree = scale.numel == 1 or grid[:-2] == weight.shape[:-2]
+    found = (each for each in sizes if _grid(weight, each) == (1, *grid)[-2:])
+    if missing < 0 or not leads_agree or (block := next(found, None)) is None:
+        raise MergeGraphError(
+            f"{name}: scales {scale} do not divide weights {weight} into blocks{hint}"
         )
-    ]
-    if missing < 0 or 0 in sizes or (scale.numel > 1 and grid[:-2] != weight.shape[:-2]):
-        raise MergeGraphError(f"{name}: scales {scale} do not divide weights {weight} into blocks")
-    rows, columns = sizes
-    return rows, columns
+    return block
 
 
-def _size(entries: int, count: int, stated: int) -> int | None:
-    """The size of a block along an axis; 0 if there is none."""
-    if count == 1:
-        return None
-    if stated and -(-entries // stated) == count:
-        return stated
-    return entries // count if count and entries % count == 0 else 0
+def _grid(weight: Spec, block: Block) -> tuple[int, ...]:
+    """How many blocks there are along each side of a matrix."""
+    sides = zip((1, *weight.shape)[-2:], block, strict=True)
+    return tuple(1 if size is None else -(-entries // size) for entries, size in sides)
