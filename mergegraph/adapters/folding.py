@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import permutations
 
 from mergegraph.adapters.experts import Share, fused_shape, share_out, shares_of
-from mergegraph.adapters.heads import joined, with_head
+from mergegraph.adapters.heads import joined, tied_to, with_head
 from mergegraph.adapters.layouts import Layout, Pair, layouts_of
 from mergegraph.adapters.naming import Names, Wanted
 from mergegraph.adapters.parts import Factors
@@ -62,6 +62,7 @@ class _Changes:
 
     def __init__(self, adapter: Adapter, model: Model) -> None:
         self.adapter = adapter
+        self.model = model
         self.config = model.config
         self.known = {name: task.spec for name, task in model.tensors.items()}
         self.names = Names(self.known)
@@ -91,7 +92,9 @@ class _Changes:
             else:
                 yield found[name], self.change(factors, name, found[name])
         for name, own in rows.items():
-            yield found[name], self.rows(name, own)
+            change = self.rows(name, own)
+            for each in (found[name], *tied_to(self.model, found[name])):
+                yield each, change
         for name, factors in biases.items():
             yield found[name], self.bias(factors, parameters[factors])
 

@@ -48,6 +48,13 @@ def joined(before: Model, after: Model, *, is_tied: bool) -> Model:
     return replace(after, config=configs.with_untied_head(after.config))
 
 
+def tied_to(model: Model, name: str) -> list[str]:
+    """The heads that are an embedding, if that is what the tensor of that name is."""
+    own = model.tensors[name]
+    same = [n for n in model.tensors if is_head(n) and model.tensors[n] == own]
+    return same if is_embedding(name) else []
+
+
 def embedding_of(model: Model) -> str | None:
     """The name of the input embedding."""
     return next((name for name in model.tensors if is_embedding(name)), None)

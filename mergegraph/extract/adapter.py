@@ -38,7 +38,7 @@ def tensors_of(
     factored = {pair.module for pair in paired.pairs if pair.name in fates.ranks}
     for pair in paired.pairs:
         stored = dtype or pair.stored
-        module = f"{PREFIX}{prefix}{pair.module}"
+        module = f"{PREFIX}{_placed(pair.module, prefix, paired)}"
         if pair.name in fates.ranks:
             found = sketch_of(pair, most=most, seed=seed)
             rank = fates.ranks[pair.name]
@@ -87,10 +87,10 @@ def adapter_config(
     ranks = {f"{prefix}{p.module}": fates.ranks[p.name] for p in pairs if p.name in fates.ranks}
     usual = Counter(ranks.values()).most_common(1)[0][0] if ranks else 1
     others = {module: rank for module, rank in ranks.items() if rank != usual}
-    saved = [f"{prefix}{module}" for module in saved_modules(pairs, fates.whole)]
+    modules = saved_modules(pairs, fates.whole)
+    saved = [_placed(module, prefix, paired) for module in modules]
     saved += [head.removesuffix(".weight") for head in heads_of(paired, fates)]
-    whole = [f"{prefix}{pair.name}" for pair in pairs if pair.name in fates.whole]
-    has_biases = any(name.rpartition(".")[0] not in saved for name in whole)
+    has_biases = any(p.module not in modules for p in pairs if p.name in fates.whole)
     return {
         "peft_type": "LORA",
         "auto_mapping": None,
@@ -110,6 +110,12 @@ def adapter_config(
         "alpha_pattern": others,
         "modules_to_save": saved or None,
     }
+
+
+def _placed(module: str, prefix: str, paired: Paired) -> str:
+    """Where a module is in the model; heads stand beside what the others are in."""
+    is_beside = any(pair.kind == "head" and pair.module == module for pair in paired.pairs)
+    return module if is_beside else f"{prefix}{module}"
 
 
 def heads_of(paired: Paired, fates: Fates) -> list[str]:

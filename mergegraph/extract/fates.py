@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isnan, sqrt
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.extract.kinds import FACTORED, Kind, Pair, Paired
@@ -34,7 +34,7 @@ class Wishes:
     @property
     def most(self) -> int:
         """The highest rank there may be."""
-        return self.rank or self.max_rank
+        return self.max_rank if self.rank is None else self.rank
 
     def check(self) -> None:
         """Raise MergeGraphError if something cannot be asked for."""
@@ -46,9 +46,21 @@ class Wishes:
             raise MergeGraphError("--rank and --energy: give --max-rank with --energy")
         if self.sv_epsilon < 0:
             raise MergeGraphError(f"--sv-epsilon {self.sv_epsilon:g} is below 0")
+        if isnan(self.sv_epsilon):
+            raise MergeGraphError("--sv-epsilon nan is not a number")
         for option, patterns in (("--include", self.include), ("--exclude", self.exclude)):
             for each in patterns:
                 _check_pattern(option, each)
+
+    def unmatched(self, modules: Collection[str]) -> Iterator[str]:
+        """What names no module, option and all."""
+        for option, patterns in (("--include", self.include), ("--exclude", self.exclude)):
+            for each in patterns:
+                if not any(re.search(each, module) for module in modules):
+                    yield f"{option} {each}"
+        for each in self.save_modules:
+            if not any(_is_named(module, each) for module in modules):
+                yield f"--save-module {each}"
 
     def takes(self, module: str) -> bool:
         """Whether a module is asked for."""
@@ -58,7 +70,7 @@ class Wishes:
 
     def saves(self, module: str) -> bool:
         """Whether a module is asked for as a whole."""
-        return any(f".{module}".endswith(f".{each}") for each in self.save_modules)
+        return any(_is_named(module, each) for each in self.save_modules)
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,9 @@ def decide(paired: Paired, found: Mapping[str, Measured], wishes: Wishes) -> Fat
             left_out[pair.name] = "not asked for"
         elif may_factor(pair, paired, wishes):
             wanted = _rank(measured, wishes)
+            if not wanted:
+                left_out[pair.name] = f"no singular value is above {wishes.sv_epsilon:g}"
+                continue
             ranks[pair.name] = min(wanted, wishes.most)
             capped += [pair.name] * (wanted > wishes.most)
         elif reason := _no_place(pair):
@@ -124,6 +139,7 @@ def decide(paired: Paired, found: Mapping[str, Measured], wishes: Wishes) -> Fat
         else:
             whole.append(pair.name)
     _even_out_experts(pairs, ranks, wishes)
+    left_out = {name: why for name, why in left_out.items() if name not in ranks}
     whole = _with_siblings(pairs, whole, ranks)
     kept = {*ranks, *whole, *left_out}
     equal = tuple(pair.name for pair in pairs if pair.name not in kept)
@@ -136,14 +152,16 @@ def _rank(measured: Measured, wishes: Wishes) -> int:
         return wishes.rank
     sound = [each for each in measured.values if each > NOTHING * measured.values[0]]
     above = [each for each in sound if each > wishes.sv_epsilon]
+    if not above:
+        return 0
     if wishes.energy is None:
-        return max(1, min(len(above), wishes.max_rank))
+        return min(len(above), wishes.max_rank)
     held, wanted = 0.0, wishes.energy * measured.change**2 * (1 - 1e-12)
     for rank, value in enumerate(above, 1):
         held += value * value
         if held >= wanted:
             return rank
-    return max(1, len(above))
+    return len(above)
 
 
 def _no_place(pair: Pair) -> str:
@@ -200,6 +218,10 @@ def table(
         all_of_it = sum(c * c for c in changes)
         rows.append((kind, len(of_kind), told, sqrt(lost / all_of_it), max(errors)))
     return rows
+
+
+def _is_named(module: str, name: str) -> bool:
+    return f".{module}".endswith(f".{name}")
 
 
 def _check_pattern(option: str, pattern: str) -> None:

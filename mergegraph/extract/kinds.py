@@ -16,7 +16,7 @@ from mergegraph.spec import Spec
 from mergegraph.tasks import Task
 
 Kind = Literal[
-    "matrix", "turned", "conv", "embedding", "vector", "router", "expert", "bias", "other"
+    "matrix", "turned", "conv", "embedding", "head", "vector", "router", "expert", "bias", "other"
 ]
 FACTORED: tuple[Kind, ...] = ("matrix", "turned", "conv", "expert")
 
@@ -69,7 +69,8 @@ class Pair:
 class Paired:
     """The tensors that both models have, what is not among them, and what is to be known of it.
 
-    `tied` has the head that an embedding is, too, by the name of the embedding's tensor.
+    `tied` has the head that an embedding is in both, by the name of the embedding's tensor. A head
+    that only the model has of its own is a pair of kind "head", its base is the embedding.
     """
 
     pairs: tuple[Pair, ...]
@@ -85,10 +86,11 @@ def pair(model: Model, base: Model) -> Paired:
     """Put the tensors of two models side by side; vocabularies are brought to the base's size."""
     pairs, notes, problems = [], [], []
     numbers = []
-    tied = _tied(base)
-    shared = [each for each in base.tensors if each in model.tensors]
-    for name in [each for each in shared if each not in tied.values()]:
-        own, other = model.tensors[name], base.tensors[name]
+    tied, heads = _tied(base), _own_heads(model, base)
+    besides = {*tied.values(), *heads}
+    shared = [each for each in base.tensors if each in model.tensors and each not in besides]
+    for name in (*shared, *heads):
+        own, other = model.tensors[name], base.tensors[heads.get(name, name)]
         if not own.spec.is_float or not other.spec.is_float:
             numbers.append(name)
             continue
@@ -101,14 +103,14 @@ def pair(model: Model, base: Model) -> Paired:
                 continue
             notes.append(_told_of_rows(name, own.spec, other.spec))
             own = _fitted(own, other)
-        kind = kind_of(name, other.spec, base.config)
-        pairs.append(Pair(name, kind, own, other, base.stored[name]))
+        kind: Kind = "head" if name in heads else kind_of(name, other.spec, base.config)
+        pairs.append(Pair(name, kind, own, other, base.stored[heads.get(name, name)]))
     return Paired(
         tuple(pairs),
-        tuple(name for name in model.tensors if name not in base.tensors),
-        tuple(name for name in base.tensors if name not in model.tensors),
+        tuple(name for name in model.tensors if name not in base.tensors and name not in besides),
+        tuple(name for name in base.tensors if name not in model.tensors and name not in besides),
         tuple(numbers),
-        tied,
+        {} if heads else tied,
         tuple(notes),
         tuple(problems),
     )
@@ -145,6 +147,13 @@ def _tied(base: Model) -> dict[str, str]:
     if embedding is None or says is False or (says is None and heads) or not _has_head(base.config):
         return {}
     return {embedding: heads[0] if heads else _HEAD}
+
+
+def _own_heads(model: Model, base: Model) -> dict[str, str]:
+    """A head that only the model has of its own, and the embedding that is the base's."""
+    if ties_head(model.config):
+        return {}
+    return {head: embedding for embedding, head in _tied(base).items() if head in model.tensors}
 
 
 def _has_head(config: Config) -> bool:

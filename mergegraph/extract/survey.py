@@ -84,6 +84,7 @@ def survey(request: Request, settings: Settings | None = None) -> Survey:
     shelf = library.shelf()
     model, base = shelf.model(request.model), shelf.model(request.base)
     paired = _paired(model, base)
+    _check_names(paired, request.wishes)
     plan = _plan(paired, request.wishes, library, settings.seed or 0)
     schedule = make_schedule(
         plan, budget=settings.budget, threads=settings.workers, reserve=settings.reserve(plan)
@@ -115,6 +116,14 @@ def _paired(model: Model, base: Model) -> Paired:
     if not paired.pairs:
         raise MergeGraphError(f"{model.reference} and {base.reference}: have no tensors in common")
     return paired
+
+
+def _check_names(paired: Paired, wishes: Wishes) -> None:
+    """Raise ProblemsError if a module is asked for that there is not."""
+    modules = {each.module for each in paired.pairs}
+    modules |= {head.rpartition(".")[0] for head in paired.tied.values()}
+    if lost := list(wishes.unmatched(modules)):
+        raise ProblemsError([Problem("", f"{each}: matches no module") for each in lost])
 
 
 def _plan(paired: Paired, wishes: Wishes, library: Library, seed: int) -> Plan:

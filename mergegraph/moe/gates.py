@@ -20,6 +20,7 @@ from mergegraph.ops.arithmetic import load
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
+CANCELLED = "its positive and negative prompts cancel out, and leave nothing to choose it by"
 CLOSE = 0.9999  # cosine of rows that choose alike
 
 
@@ -60,9 +61,16 @@ def token_counts(tokenizer: Any, expert: Expert, rows: int) -> dict[int, int]:
                 counts[token] += sign
     beyond = [token for token in counts if token >= rows]
     if beyond:
-        fact = f"the tokenizer gives the token {beyond[0]}, the embedding has {rows} rows"
-        raise MergeGraphError(f"{expert.place}: {fact}")
-    return {token: count for token, count in sorted(counts.items()) if count}
+        raise MergeGraphError(f"{expert.place}: {beyond_rows(beyond[0], rows)}")
+    kept = {token: count for token, count in sorted(counts.items()) if count}
+    if not kept:
+        raise MergeGraphError(f"{expert.place}: {CANCELLED}")
+    return kept
+
+
+def beyond_rows(token: int, rows: int) -> str:
+    """What is told of a token that a model does not have."""
+    return f"the tokenizer gives the token {token}, the embedding has {rows} rows"
 
 
 def read_tokenizer(root: Path) -> Any:

@@ -76,6 +76,10 @@ def _hidden(dense: Dense, shared: Sequence[Expert], notes: list[str]) -> Gates:
     tree.fetch(tree.names(), lambda _nbytes: None)
     found = hidden_gates(tree.root, (*mixture.experts, *shared), mode=mixture.gate_mode)
     count = len(mixture.experts)
+    for each, rows in zip((*mixture.experts, *shared), found.unbind(1), strict=True):
+        if not rows.any(dim=1).all():
+            told = "its positive and negative prompts cancel out in some layer, where its gate is 0"
+            notes.append(f"{each.place}: {told}")
     close = {pair for layer in found for pair in alike(layer[:count].tolist())}
     for one, other in sorted(close - {*coinciding(mixture)}):
         told = f"the prompts of experts {one} and {other} hardly differ in some layer"

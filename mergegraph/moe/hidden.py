@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.moe.gates import read_tokenizer
+from mergegraph.moe.gates import CANCELLED, beyond_rows, read_tokenizer
 from mergegraph.moe.reading import Expert
 
 Encode = Callable[[str], list[int]]
@@ -26,9 +26,11 @@ def hidden_gates(root: Path, experts: Sequence[Expert], *, mode: str) -> Any:
     rows = []
     with torch.no_grad():
         for expert in experts:
-            row = _mean(model, encode, expert.positive, mode)
+            row = _mean(model, encode, expert, expert.positive, mode)
             if expert.negative:
-                row = row - _mean(model, encode, expert.negative, mode)
+                row = row - _mean(model, encode, expert, expert.negative, mode)
+            if not row.any():
+                raise MergeGraphError(f"{expert.place}: {CANCELLED}")
             rows.append(row)
     gates = torch.stack(rows, dim=1)
     return gates / gates.norm(dim=2, keepdim=True).clamp(min=1e-30)
@@ -60,15 +62,17 @@ def _encoder(root: Path) -> Encode:
     return lambda prompt: slow(prompt)["input_ids"]
 
 
-def _mean(model: Any, encode: Encode, prompts: Sequence[str], mode: str) -> Any:
+def _mean(model: Any, encode: Encode, expert: Expert, prompts: Sequence[str], mode: str) -> Any:
     """The mean over prompts of a state for each layer, `[layers, hidden]`."""
     import torch
 
-    states = []
+    states, rows = [], model.get_input_embeddings().num_embeddings
     for prompt in prompts:
         tokens = encode(prompt)
         if not tokens:
             raise MergeGraphError(f"the prompt {prompt!r} has no tokens")
+        if max(tokens) >= rows:
+            raise MergeGraphError(f"{expert.place}: {beyond_rows(max(tokens), rows)}")
         ids = torch.tensor([tokens])
         # the last of the states leaves the last layer, the others enter one each
         found = model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[:-1]

@@ -24,6 +24,10 @@ _FACTS = {
     "model_type": "is not a mapping",
     "too_short": "has nothing in it",
     "greater_than_equal": "is not at least {ge}",
+    "greater_than": "is not above {gt}",
+    "less_than_equal": "is not at most {le}",
+    "less_than": "is not below {lt}",
+    "finite_number": "is not a finite number",
     "literal_error": "is not one of {expected}",
 }
 _SOURCE = {"model": "?", "layer_range": [0, 1]}
@@ -124,7 +128,8 @@ class Checked:
 def fact_of(key: str, error: Mapping[str, Any]) -> str:
     """What is wrong with the value of a key, by what pydantic says of it."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    fact = _FACTS[kind].format(**{name: _words(context[name]) for name in context})
+    words = {name: _words(context[name]) for name in context}
+    fact = _FACTS[kind].format(**words) if kind in _FACTS else f"is not right: {error['msg']}"
     if value is None or value in ("", [], {}):
         return f"{key} is empty"
     if kind == "literal_error" and isinstance(value, str):

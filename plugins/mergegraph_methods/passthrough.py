@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 
-from mergegraph import Between, Method, PerModel, Task, hookimpl, method
+from mergegraph import Between, Factors, Method, PerModel, Task, hookimpl, method
+from mergegraph.ops import join_factors
 from mergegraph.ops import scale as scaled
 
 
-@method(group="layers", counts=Between(1, 1))
+def _of_factors(models: list[Factors], *, scale: list[float | None]) -> Factors:
+    return join_factors(models, weights=[1.0 if scale[0] is None else scale[0]])
+
+
+@method(group="layers", counts=Between(1, 1), on_factors=_of_factors)
 def passthrough(models: list[Task], *, scale: PerModel[float | None] = None) -> Task:
     """Take the tensors of exactly one model, for layer stacks ("frankenmerges").
 

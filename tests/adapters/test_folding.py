@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytest.importorskip("peft")
@@ -35,6 +37,16 @@ VARIANTS = {
 def test_llama(settings, tmp_path):
     model = adapted(tmp_path, llama(), **settings)
     expect_same(model, merged(tmp_path))
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_tied_head_gets_the_rows_of_trained_tokens(is_told, tmp_path):
+    base = llama(tie_word_embeddings=True)
+    tokens = {"trainable_token_indices": [3, 60], "ensure_weight_tying": is_told}
+    model = adapted(tmp_path, base, **tokens)
+    out = merged(tmp_path)
+    expect_same(model, out)
+    assert json.loads((out / "config.json").read_text())["tie_word_embeddings"]
 
 
 @pytest.mark.parametrize("settings", [

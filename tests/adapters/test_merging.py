@@ -152,6 +152,16 @@ def test_other_methods_work_on_what_factors_multiply_out_to(method, tmp_path):
         torch.testing.assert_close(found[name].float(), wanted[name], rtol=1e-4, atol=1e-5)
 
 
+def test_one_adapter_passes_through_as_it_is(tmp_path):
+    parts = family(tmp_path)
+    models = [{"model": str(tmp_path / "a")}]
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps({"merge_method": "passthrough", "models": models}))
+    assert not any("not exact" in note for note in mergegraph.plan(path).notes)
+    out = merged(tmp_path, 1, merge_method="passthrough")
+    expect_sum(loaded(tmp_path, out), parts[:1], [1])
+
+
 def test_the_plan_says_what_is_not_exact(tmp_path):
     family(tmp_path)
     path = tmp_path / "recipe.yaml"

@@ -176,6 +176,8 @@ def test_it_is_not_written_over_a_model(pair):
     ("wishes", "fact"),
     [
         ({"max_rank": 0}, "a rank of 0"),
+        ({"rank": 0}, "a rank of 0"),
+        ({"sv_epsilon": float("nan")}, "--sv-epsilon nan"),
         ({"energy": 1.5}, "--energy 1.5 is not above 0"),
         ({"rank": 3, "energy": 0.5}, "--rank and --energy"),
         ({"sv_epsilon": -1.0}, "--sv-epsilon -1 is below 0"),
@@ -187,6 +189,23 @@ def test_what_cannot_be_asked_for(wishes, fact):
         survey(Request("model", "base", Wishes(**wishes)))
 
 
+@pytest.mark.parametrize(
+    ("option", "wish"),
+    [("--include", "include"), ("--exclude", "exclude"), ("--save-module", "save_modules")],
+)
+def test_what_names_no_module_is_refused(option, wish, pair):
+    request = pair({Q: (randn(3, 4), randn(3, 4, seed=1))}, Wishes(**{wish: ("q_proj", "nope")}))
+    with pytest.raises(MergeGraphError, match=f"{option} nope: matches no module"):
+        survey(request)
+
+
+def test_what_has_no_singular_value_above_the_least_is_left_out(pair, notes):
+    near = {"model.norm.weight": (torch.ones(4), torch.zeros(4))}
+    wishes = Wishes(sv_epsilon=1e9)
+    told = notes(pair({Q: (randn(3, 4), randn(3, 4, seed=1)), **near}, wishes))
+    assert any(f"left out: {Q}: no singular value is above 1e+09" in each for each in told)
+
+
 def test_dtypes_are_known_words(pair, notes):
     with pytest.raises(MergeGraphError, match="--dtype half"):
         notes(pair({Q: (randn(3, 4), randn(3, 4, seed=1))}, dtype="half"))
@@ -196,7 +215,8 @@ def test_dtypes_are_known_words(pair, notes):
 
 
 def test_the_command_takes_mergekits_names(pair, tmp_path):
-    request = pair({Q: (randn(30, 40), randn(30, 40, seed=1))})
+    head = {"lm_head.weight": (randn(30, 40), randn(30, 40))}
+    request = pair({Q: (randn(30, 40), randn(30, 40, seed=1)), **head})
     given = ["extract-lora", "--model", request.model, "--base-model", request.base, "--out-path"]
     given += [str(tmp_path / "lora"), "--max-rank", "4", "--no-distribute-scale", "-q"]
     result = CliRunner().invoke(app, [*given, "--modules-to-save", "lm_head"])

@@ -143,6 +143,20 @@ def test_equal_tensors_are_left_out_and_told(pair, request_of, loaded, tmp_path)
         assert distance(loaded()(TOKENS).logits, wanted) < 1e-5
 
 
+def test_a_head_that_only_the_model_has_is_saved(pair, request_of, loaded, tmp_path):
+    pair("tied")
+    tuned = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "tuned")
+    tuned.config.tie_word_embeddings = False
+    tuned.lm_head.weight = torch.nn.Parameter(torch.randn(50, 32))
+    tuned.save_pretrained(tmp_path / "tuned")
+    made = survey(request_of(max_rank=64))
+    prepared = prepare(made, measure(made), out=tmp_path / "lora")
+    assert not any("lm_head" in each and "saved whole" not in each for each in prepared.notes)
+    extract(made.request, out=tmp_path / "lora")
+    with torch.no_grad():
+        assert distance(loaded()(TOKENS).logits, tuned(TOKENS).logits) < 1e-5
+
+
 def test_modules_can_be_saved_whole(pair, request_of, loaded, tmp_path):
     wanted = pair("llama")
     extract(request_of(max_rank=64, save_modules=("o_proj", "lm_head")), out=tmp_path / "lora")

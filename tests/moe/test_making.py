@@ -175,6 +175,30 @@ def test_equal_prompts_are_told_of(dense, recipe, tmp_path):
     assert any("experts 0 and 1 have the same prompts" in each for each in notes)
 
 
+@pytest.mark.parametrize("mode", ["cheap_embed", "hidden", "hidden_avg"])
+def test_prompts_that_cancel_out_are_refused(mode, dense, recipe, tmp_path):
+    dense("llama", "a", "b")
+    same = {"positive_prompts": ["w4"], "negative_prompts": ["w4"]}
+    with pytest.raises(MergeGraphError, match="prompts cancel out"):
+        moe.prepare(recipe([TWO[0], ("b", same)], gate_mode=mode), out=tmp_path / "moe")
+
+
+def test_prompts_that_cancel_out_in_a_layer_are_told_of(dense, recipe, tmp_path):
+    dense("llama", "a", "b")
+    ends = {"positive_prompts": ["w1 w4"], "negative_prompts": ["w2 w4"]}
+    notes = moe.prepare(
+        recipe([TWO[0], ("b", ends)], gate_mode="hidden"), out=tmp_path / "moe"
+    ).notes
+    assert any("cancel out in some layer" in each for each in notes)
+
+
+@pytest.mark.parametrize("mode", ["cheap_embed", "hidden"])
+def test_tokens_that_the_base_has_not_are_refused(mode, dense, recipe, tmp_path):
+    dense("llama", "a", "b", vocab_size=5)
+    with pytest.raises(MergeGraphError, match="the embedding has 5 rows"):
+        moe.prepare(recipe([TWO[0], TWO[1]], gate_mode=mode), out=tmp_path / "moe")
+
+
 def test_prompts_without_effect_are_told_of(dense, recipe, tmp_path):
     dense("llama", "a", "b")
     notes = moe.prepare(recipe(TWO, gate_mode="random"), out=tmp_path / "moe").notes

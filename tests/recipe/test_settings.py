@@ -32,6 +32,14 @@ def test_a_setting_goes_to_the_last_stage_where_all_are_named(read):
     assert [stage.seed for stage in found.stages] == [None, 7]
 
 
+@pytest.mark.parametrize(
+    ("value", "fact"), [("1.2", "is not at most 1"), ("0", "is not above 0"), (".nan", "is not")]
+)
+def test_bounds_of_numbers_are_told(value, fact, read):
+    (problem,) = read(TEXT, f"adapter.energy={value}").problems
+    assert fact in str(problem)
+
+
 def test_a_setting_without_value_empties_the_place(read):
     assert read(TEXT + "dtype: float16\n", "dtype=").result.dtype is None
 
