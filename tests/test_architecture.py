@@ -59,7 +59,7 @@ FENCES = {
     "yaml": {"recipe.source"},
     "pluggy": {"plugins", "hookspecs"},
     "networkx": {"plans", "planning.ordering", "scheduling.drafts"},
-    "typer": {"cli", "cli.making", "cli.options", "cli.results"},
+    "typer": {"cli", "cli.carrying", "cli.making", "cli.options", "cli.results"},
     "huggingface_hub": {"trust.publishing"},
     "rich": {"progress"},
     "pydantic": {"recipe.grammar", "recipe.checking", "moe.grammar", "moe.reading"},

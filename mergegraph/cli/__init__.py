@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ import typer
 
 from mergegraph.cli import making
 from mergegraph.cli import results as trust
+from mergegraph.cli.carrying import carry_out
 from mergegraph.cli.options import (
     Debug,
     Device,
@@ -80,24 +80,11 @@ def run(
 ) -> None:
     """Merge: compile the recipes to one plan and run it."""
     from mergegraph import pipeline
-    from mergegraph.progress import Display
     from mergegraph.settings import Settings
 
     chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
     prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
-    display = Display(prepared.schedule, fetch_nbytes=prepared.fetch_nbytes, quiet=quiet)
-    display.say(*prepared.notes)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with display, pipeline.traced(trace) as gathered:
-            summary = pipeline.finish(
-                prepared, progress=display.advance, fetching=display.fetched, trace=gathered
-            )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues where it stopped", err=True)
-        raise typer.Exit(130) from None
-    display.say(*(f"warning: {warning}" for warning in summary.warnings))
-    display.say(*(f"{path}: done" for path in summary.directories))
+    carry_out(prepared, trace=trace, quiet=quiet)
 
 
 @app.command()

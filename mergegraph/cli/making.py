@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from mergegraph.cli.carrying import carry_out, interruptible
 from mergegraph.cli.options import (
     Debug,
     Device,
@@ -22,11 +20,6 @@ from mergegraph.cli.options import (
     TraceFile,
 )
 from mergegraph.errors import MergeGraphError
-
-if TYPE_CHECKING:
-    from mergegraph.pipeline import Prepared
-    from mergegraph.progress import Display
-    from mergegraph.scheduling.schedule import Schedule
 
 
 def moe(
@@ -60,7 +53,7 @@ def moe(
     if only_plan:
         typer.echo(report.plan_text(prepared.plan, prepared.schedule, prepared.notes))
     else:
-        _finish(prepared, trace=trace, quiet=quiet)
+        carry_out(prepared, trace=trace, quiet=quiet)
 
 
 def extract_lora(
@@ -120,6 +113,7 @@ def extract_lora(
 ) -> None:
     """Make a LoRA adapter of the difference of a model and its base."""
     from mergegraph import extract
+    from mergegraph.progress import Display
     from mergegraph.settings import Settings
 
     if rank is not None and max_rank is not None:
@@ -136,44 +130,13 @@ def extract_lora(
     )
     request = extract.Request(model, base, wishes, dtype, distribute_scale)
     chosen = Settings(memory, threads, "auto", seed, stream=stream)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _interruptible():
+    with interruptible():
         survey = extract.survey(request, chosen)
         extract.check_place(survey, out)
         fetched = sum(each.nbytes for each in survey.wanted)
-        display = _display(survey.schedule, fetched, quiet=quiet)
+        display = Display(survey.schedule, fetch_nbytes=fetched, quiet=quiet)
         display.say("looking how far each tensor is from its base's")
         with display:
             found = extract.measure(survey, display.advance, display.fetched)
-    _finish(extract.prepare(survey, found, out=out, restart=restart), trace=trace, quiet=quiet)
-
-
-def _finish(prepared: Prepared, *, trace: Path | None, quiet: bool) -> None:
-    """Run what is prepared, and tell of it."""
-    from mergegraph import pipeline
-
-    display = _display(prepared.schedule, prepared.fetch_nbytes, quiet=quiet)
-    display.say(*prepared.notes)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _interruptible(), display, pipeline.traced(trace) as gathered:
-        summary = pipeline.finish(
-            prepared, progress=display.advance, fetching=display.fetched, trace=gathered
-        )
-    display.say(*(f"warning: {warning}" for warning in summary.warnings))
-    display.say(*(f"{path}: done" for path in summary.directories))
-
-
-def _display(schedule: Schedule, fetch_nbytes: int, *, quiet: bool) -> Display:
-    from mergegraph.progress import Display
-
-    return Display(schedule, fetch_nbytes=fetch_nbytes, quiet=quiet)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """End with the status of what was interrupted, and say how to continue."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues where it stopped", err=True)
-        raise typer.Exit(130) from None
+    prepared = extract.prepare(survey, found, out=out, restart=restart)
+    carry_out(prepared, trace=trace, quiet=quiet)

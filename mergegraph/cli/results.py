@@ -8,17 +8,13 @@ from typing import Annotated
 
 import typer
 
+from mergegraph.cli.options import Debug, Memory, Quiet, Threads
 from mergegraph.errors import MergeGraphError, RunError
 
 Directory = Annotated[Path, typer.Argument(help="A result of mergegraph.", show_default=False)]
 Model = Annotated[
     Path, typer.Argument(help="A result, or the directory of another model.", show_default=False)
 ]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Worker threads.  [default: the cores there are]")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,10 +42,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="Keep what is made here; without it nothing is left.")
     ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(help="Memory budget, such as 4GiB.  [default: half of what is free]"),
-    ] = None,
+    memory: Memory = None,
     threads: Threads = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Go on where inputs or packages are other ones.")
