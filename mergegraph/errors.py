@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -36,6 +37,17 @@ class ProblemsError(MergeGraphError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+@contextmanager
+def told_of(what: str) -> Iterator[None]:
+    """Say of whatever fails in a stranger's code what it is the code of."""
+    try:
+        yield
+    except MergeGraphError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise MergeGraphError(f"{what} failed: {type(error).__name__}: {error}") from error
 
 
 def nearest(word: str, known: Iterable[str], *, only_close: bool = False) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mergegraph.adapters.folding import folded
 from mergegraph.codecs import Codec
-from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.errors import MergeGraphError, nearest, told_of
 from mergegraph.files.checkpoint import Checkpoint, adapter_checkpoint_of, checkpoint_of, is_adapter
 from mergegraph.files.references import Reference, at_home, exists, is_bare_id, is_hub_id, scheme_of
 from mergegraph.files.trees import TREE, LocalTree, Source, Tree
@@ -126,17 +126,13 @@ def place_of(checkpoint: Checkpoint) -> _Place:
 
 def _opened_by(source: Source, rest: str, reference: str) -> Tree:
     """What a source finds; its failures are the user's to know of."""
-    try:
+    what = f"{reference}: source {source.scheme}"
+    with told_of(what):
         tree = source.open(rest)
         lacks = [name for name in TREE if not hasattr(tree, name)]
-    except MergeGraphError:
-        raise
-    except (Exception, SystemExit) as error:
-        fact = f"source {source.scheme} failed: {type(error).__name__}: {error}"
-        raise MergeGraphError(f"{reference}: {fact}") from error
     if lacks:
         fact = f"gave {type(tree).__name__}, which is no Tree: it has no {lacks[0]}"
-        raise MergeGraphError(f"{reference}: source {source.scheme} {fact}")
+        raise MergeGraphError(f"{what} {fact}")
     return tree
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mergegraph.codecs import Codec, Decoded, Read
 from mergegraph.config import quantization
-from mergegraph.errors import MergeGraphError
+from mergegraph.errors import MergeGraphError, told_of
 from mergegraph.models.model import Model
 from mergegraph.names import is_quantized
 from mergegraph.tasks import Task
@@ -58,12 +58,10 @@ def _told(reference: str, codec: Codec, found: Mapping[str, Decoded]) -> str:
 def _decoded_by(codec: Codec, model: Model, read: Read) -> Mapping[str, Decoded]:
     """What a codec knows of a model; its failures are the user's to know of."""
     try:
-        found = codec.decode(model.tensors, model.config, read)
+        with told_of(f"codec {codec.name}"):
+            found = codec.decode(model.tensors, model.config, read)
     except MergeGraphError as error:
         raise MergeGraphError(f"{model.reference}: {error}") from error
-    except (Exception, SystemExit) as error:
-        fact = f"codec {codec.name} failed: {type(error).__name__}: {error}"
-        raise MergeGraphError(f"{model.reference}: {fact}") from error
     for fault in _faults(found, model.tensors):
         raise MergeGraphError(f"{model.reference}: codec {codec.name}: {fault}")
     return found or {}

@@ -9,7 +9,7 @@ from typing import Any
 from mergegraph.adapters.changes import Changes, copies_in
 from mergegraph.adapters.reading import Adapter
 from mergegraph.adapters.writing import config_text
-from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.errors import MergeGraphError, Problem, ProblemsError, told_of
 from mergegraph.factors import Factors
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.findings import Findings
@@ -20,7 +20,7 @@ from mergegraph.recipe import Stage
 from mergegraph.stages.inputs import WORK, Input
 from mergegraph.stages.outline import Outline, OutlineReader
 from mergegraph.stages.resolve import Resolver, draw_keys, unmatched_filters
-from mergegraph.stages.stage import Built, Explained, build_stage, told_of
+from mergegraph.stages.stage import Built, Explained, build_stage
 from mergegraph.tasks import Task
 
 STEM = "adapter_model"
@@ -122,7 +122,7 @@ def _called(
     """What the method makes of the factors of one module."""
     own = [changes.factors(each.source.model, each.name) for each in outline.parts]
     try:
-        with told_of(method):
+        with told_of(f"method {method.name}"):
             found = method.of_factors(own, **values)
     except MergeGraphError as error:
         fact = f"{outline.name}: {error}"

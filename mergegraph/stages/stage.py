@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mergegraph.errors import MergeGraphError, Problem
+from mergegraph.errors import MergeGraphError, Problem, told_of
 from mergegraph.findings import Check, Findings
 from mergegraph.methods import ABOUT, About, Method, Request
 from mergegraph.models import scaled
@@ -227,7 +227,7 @@ class _Builder:
 
     def survey(self, requests: Sequence[Request]) -> Sequence[Sequence[Task]]:
         """What the method's survey finds; raises MergeGraphError whatever happens in it."""
-        with told_of(self.method):
+        with told_of(f"method {self.method.name}"):
             return self.method.surveyed(requests)
 
     def add(
@@ -288,25 +288,13 @@ class _Builder:
         """What the method makes of a request; its failures are the user's to know of."""
         own: dict[str, Any] = {k: list(v) if isinstance(v, list) else v for k, v in values.items()}
         base, models, known = request.base, request.models, request.about
-        with told_of(self.method):
+        with told_of(f"method {self.method.name}"):
             result = self.method(base, models, about=known, survey=surveyed, **own)
         if not isinstance(result, Task):
             raise MergeGraphError(f"{self.method.name} gave {type(result).__name__}, not a task")
         if result.spec.shape != (request.base or request.models[0]).spec.shape:
             raise MergeGraphError(f"{self.method.name} gave the shape {result.spec.shape}")
         return result
-
-
-@contextmanager
-def told_of(method: Method) -> Iterator[None]:
-    """Say of whatever fails in a stranger's code which method it was."""
-    try:
-        yield
-    except MergeGraphError:
-        raise
-    except Exception as error:
-        fact = f"method {method.name} failed: {type(error).__name__}: {error}"
-        raise MergeGraphError(fact) from error
 
 
 def about(name: str, counts: Mapping[str, int]) -> About:
