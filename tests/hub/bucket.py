@@ -90,8 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         cut = self.bucket.cut_after.pop(0) if self.bucket.cut_after else len(body)
+        self.bucket.sent += min(cut, len(body))  # before the client can have it all
         self.wfile.write(body[:cut])
-        self.bucket.sent += min(cut, len(body))
         self.close_connection = cut < len(body)
 
 

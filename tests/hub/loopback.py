@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -78,12 +78,14 @@ class Hub:
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
-        self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.token = TOKEN
         self.pace = 0.0  # seconds for each 256 KiB
         self.signature = 0  # of addresses on the other host; older ones are refused
         self.lock = Lock()
+        self.answered = Condition(self.lock)
+        self.answering = 0
+        self._requests: list[Request] = []
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
@@ -109,12 +111,21 @@ class Hub:
         return commit
 
     @property
+    def requests(self) -> list[Request]:
+        """What was asked so far; a client may have its answer before it is noted."""
+        with self.answered:
+            self.answered.wait_for(lambda: self.answering == 0, timeout=10)
+            return list(self._requests)
+
+    @property
     def sent(self) -> int:
         """Bytes of bodies sent."""
         return sum(each.sent for each in self.requests)
 
     def forget(self) -> None:
-        self.requests.clear()
+        with self.answered:
+            self.answered.wait_for(lambda: self.answering == 0, timeout=10)
+            self._requests.clear()
 
     def gets(self, text: str = "") -> list[Request]:
         return [r for r in self.requests if r.method == "GET" and text in r.path]
@@ -141,10 +152,17 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self.answer()
+        self.do_GET()
 
     def do_GET(self) -> None:
-        self.answer()
+        with self.hub.answered:
+            self.hub.answering += 1
+        try:
+            self.answer()
+        finally:
+            with self.hub.answered:
+                self.hub.answering -= 1
+                self.hub.answered.notify_all()
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -328,4 +346,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.headers.get("Host", ""),
         )
         with self.hub.lock:
-            self.hub.requests.append(told)
+            self.hub._requests.append(told)
