@@ -145,7 +145,7 @@ def prepare_recipes(
         seed=settings.seed,
         identity=lambda recipe: _identity(plugins, recipe),
         evaluate=lambda tasks: evaluated(
-            tasks, library.checkpoints, budget=settings.budget, threads=settings.workers
+            tasks, library, budget=settings.budget, threads=settings.workers
         ),
     )
     return ready(plan, plugins, settings, restart=restart)

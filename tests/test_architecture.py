@@ -27,8 +27,8 @@ FLOORS = """
     cli
     extract moe trust
     pipeline
-    testing writing
-    inmemory settings
+    writing
+    inmemory settings testing
     guide progress report running
     planning scheduling
     plans

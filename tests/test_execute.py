@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.plans import Output, plan_of
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.tasks import op
 from mergegraph.testing.evaluation import constant

@@ -23,12 +23,12 @@ from mergegraph_methods import task_arithmetic as arithmetic
 from mergegraph import loops, op, ops, strips
 from mergegraph.files.reading import MemoryEntry
 from mergegraph.findings import Check
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.instructions import Do
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.plans import Output, plan_of
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.spec import Spec
 

@@ -7,11 +7,11 @@ import torch
 from mergegraph_methods import dare_ties, della, linear, model_stock, slerp, ties
 
 from mergegraph.files.reading import MemoryEntry
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import cast, load
 from mergegraph.plans import Output, plan_of
 from mergegraph.running.execute import execute
 from mergegraph.running.places import Accelerator, Host
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import TOGETHER_ON_DEVICE, make_schedule
 from mergegraph.settings import Settings
 from mergegraph.spec import Spec

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from mergegraph import MergeGraphError, Spec, op, ops, strips
 from mergegraph.files.reading import MemoryEntry
 from mergegraph.findings import Check
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import crop, extend, load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.ops.order import prune_by_magnitude
 from mergegraph.ops.pruning import prune_by_rank
 from mergegraph.plans import Output, plan_of
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 
 MIB = 2**20

@@ -11,7 +11,6 @@ from mergegraph.extract.fates import Measured, Wishes, may_factor
 from mergegraph.extract.kinds import Paired, pair
 from mergegraph.files.trees import OnBytes
 from mergegraph.findings import Check
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.library import Library
 from mergegraph.models.model import Model
 from mergegraph.ops.arithmetic import cast
@@ -24,6 +23,7 @@ from mergegraph.plans import Output, Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.running.execute import Progress, execute
 from mergegraph.running.fetching import Wanted, fetch, needed, streamed
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import Schedule, make_schedule
 from mergegraph.settings import Settings
 

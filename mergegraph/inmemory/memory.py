@@ -21,8 +21,8 @@ from mergegraph.recipe import Module, Slice, Source, Stage
 from mergegraph.recipe.grammar import DtypeName, OnMissing, OnNonfinite
 from mergegraph.recipe.values import Rule
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import Schedule, make_schedule
-from mergegraph.spec import Spec
 from mergegraph.stages.stage import Built, build_stage
 
 BASE = "base"
@@ -79,23 +79,6 @@ def merge(
         return _merged(stage, built, tied, engine)
     _write(stage, built, tied, targets, engine)
     return targets
-
-
-class TensorSink:
-    """The sink of an output that stays in memory."""
-
-    def __init__(self, spec: Spec) -> None:
-        import torch
-
-        self.tensor = torch.empty(spec.shape, dtype=getattr(torch, spec.dtype))
-        self._flat = self.tensor.view(-1)
-
-    def write(self, start: int, strip: Any) -> None:
-        """Put a strip at its place."""
-        self._flat[start : start + strip.numel()] = strip
-
-    def finish(self, digest: str) -> None:
-        """Nothing is left to do."""
 
 
 @dataclass(frozen=True)

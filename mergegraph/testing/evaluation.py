@@ -13,10 +13,10 @@ import torch
 from mergegraph import strips
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.reading import MemoryEntry
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import load
 from mergegraph.plans import Output, Plan, plan_of
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mergegraph import ops
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.plans import Output, plan_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.testing import constant
 

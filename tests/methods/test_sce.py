@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mergegraph_methods.sce import sce
 
 from mergegraph import strips
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.plans import Output, plan_of
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.testing import check_method
 

@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 
 from mergegraph import loops
 from mergegraph.files.header import Spliced, read_header
-from mergegraph.inmemory.memory import TensorSink
 from mergegraph.ops.arithmetic import average, cast, load
 from mergegraph.ops.gathering import mean_row, put_rows, taken
 from mergegraph.plans import Output, plan_of
 from mergegraph.rowmap import RowMap
 from mergegraph.running.execute import execute
+from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import make_schedule
 from mergegraph.spec import Spec
 
