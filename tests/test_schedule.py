@@ -356,3 +356,18 @@ def test_what_is_done_already_is_left_out():
     plan = plan_of([Output("out", "w", ops.scale(a, factor=2.0))], [])
     schedule = make_schedule(plan, budget=64 * MIB, done={("out", "w")})
     assert schedule.units == ()
+
+
+def test_vectors_of_other_lengths_stay_whole_rows():
+    """
+    v ─▶ reversed ─▶ shorter ─▶ reversed ─▶ longer
+    """
+    v = tensor_task(1, 7)
+    shorter = crop(reversed_rows(v), rows=4)
+    again = reversed_rows(shorter)
+    outputs = [shorter, extend(again, v), ops.absolute_sums(again)]
+    plan = plan_of([Output("out", f"t{i}", task) for i, task in enumerate(outputs)], [])
+    _, (cut, longer, _sums) = run(plan, 64 * MIB)
+    values = v.numbers["entry"].tensor
+    assert cut.equal(values.flip(0)[:4])
+    assert longer.equal(torch.cat([values[3:], values[4:]]))

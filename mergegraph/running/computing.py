@@ -190,7 +190,7 @@ class Computer:
         if len(value) != stop - start:
             value = value[start - strip.start : stop - strip.start]
         if task.op.cut == "rowwise":
-            return value.reshape(-1, max(1, strip.part.grid.row))
+            return value.reshape(-1, max(1, each.spec.row))
         return value
 
     def whole(self, task: Task) -> Any:

@@ -106,8 +106,7 @@ def form_of(unit: Sequence[Route], at: Mapping[str, int], lasting: Collection[st
 
 
 def _pass(route: Route, frees: Iterable[str], at: Mapping[str, int]) -> PassForm:
-    _, _, numel, row = route.draft.place
-    grid = Grid(numel, row, by_rows=any(task.op.cut == "rowwise" for task in route.steps))
+    grid = _grid(route)
     ends = _ends(route.steps)
 
     def places(keys: Iterable[str]) -> Places:
@@ -123,11 +122,21 @@ def _pass(route: Route, frees: Iterable[str], at: Mapping[str, int]) -> PassForm
         then=places(task.key for task in route.draft.then),
         frees=places(frees),
         strip_nbytes=_strip_nbytes(
-            route, ends, [min(replace(grid, together=count).step, numel) for count in TOGETHER]
+            route, ends, [min(replace(grid, together=count).step, grid.numel) for count in TOGETHER]
         ),
         read_nbytes=sum(task.spec.nbytes for task in route.steps if task.op.cut == "load"),
         work=sum(work_of(task, route) for task in route.steps),
     )
+
+
+def _grid(route: Route) -> Grid:
+    """How the tensors of a pass are cut: a vector is one row, also where its users are shorter."""
+    _, _, numel, row = route.draft.place
+    rowwise = [task for task in route.steps if task.op.cut == "rowwise"]
+    longest = max((each.spec.row for task in rowwise for each in big_inputs(task)), default=row)
+    if longest > row:
+        numel = row = longest
+    return Grid(numel, row, by_rows=bool(rowwise))
 
 
 def work_of(task: Task, route: Route) -> int:
