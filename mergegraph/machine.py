@@ -58,6 +58,14 @@ def resident_memory() -> int:
         return 0
 
 
+def boot() -> str:
+    """What tells this time that the machine has been up from others; empty if nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def keep_freed_memory(threads: int) -> None:
     """Have what strips leave used by the next ones, where the C library can be told so.
 

@@ -23,6 +23,7 @@ from mergegraph.recipe import Recipe, read_recipe
 from mergegraph.running.early import evaluated
 from mergegraph.running.execute import Progress, execute
 from mergegraph.running.fetching import Wanted, fetch, needed, streamed
+from mergegraph.running.milestones import Left
 from mergegraph.running.places import place_for
 from mergegraph.scheduling.schedule import (
     TOGETHER_ON_CPU,
@@ -37,6 +38,8 @@ from mergegraph.settings import (
     has_compiler,
 )
 from mergegraph.trace import NO_TRACE, Trace
+from mergegraph.writing.bond import bond_of
+from mergegraph.writing.log import RunLog
 from mergegraph.writing.made import manifest_of, package_versions
 from mergegraph.writing.result import Found, Result, look, tidy
 from mergegraph.writing.room import check_room
@@ -167,7 +170,13 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
         for each in plan.directories
     }
     found = {
-        each.path: look(each, layouts[each.path], restart=restart) for each in plan.directories
+        each.path: look(
+            each,
+            layouts[each.path],
+            bond_of(each, layouts[each.path], settings),
+            restart=restart,
+        )
+        for each in plan.directories
     }
     done = {
         (str(output.directory), output.name)
@@ -183,6 +192,7 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
         together=TOGETHER_ON_DEVICE if settings.is_on_device else TOGETHER_ON_CPU,
         reserve=settings.reserve(plan),
         done=done,
+        known={key: value.nbytes for key, value in _left(found).values.items()},
     )
     unfinished = [each for each in plan.directories if not found[each.path].is_done]
     wanted = needed(plan, schedule, unfinished, is_streamed=settings.stream)
@@ -261,8 +271,12 @@ def finish(
     progress: Progress | None = None,
     fetching: OnBytes | None = None,
     trace: Trace = NO_TRACE,
+    command: Sequence[str] = (),
 ) -> Summary:
-    """Fetch what is not on disk, and run what was prepared."""
+    """Fetch what is not on disk, and run what was prepared.
+
+    The `command` that was typed is kept with unfinished work, to be shown to who comes upon it.
+    """
     results: dict[Path, Result] = {}
     fetch(prepared.wanted, fetching or (lambda _nbytes: None))
     try:
@@ -273,7 +287,7 @@ def finish(
                     tidy(each.path)
                     continue
                 layout = prepared.layouts[each.path]
-                results[each.path] = Result(each, layout, found.finished, writer)
+                results[each.path] = Result(each, layout, found, writer, command)
             for result in results.values():
                 result.open()
             sinks = [results[each.directory].sink(each) for each in prepared.schedule.outputs]
@@ -285,6 +299,8 @@ def finish(
                 place=place_for(prepared.settings.device),
                 is_compiled=prepared.is_compiled,
                 streams=streams,
+                left=_left(prepared.found),
+                log=RunLog(prepared.schedule.outputs, results),
             )
             writer.drain()
             for result in results.values():
@@ -294,6 +310,13 @@ def finish(
         for result in results.values():
             result.close()
     return Summary(tuple(results), warnings)
+
+
+def _left(found: Mapping[Path, Found]) -> Left:
+    """What earlier runs left of all results together."""
+    work = [each.work for each in found.values()]
+    values = {key: value for each in work for key, value in each.values.items()}
+    return Left(values, {key: m for each in work for key, m in each.milestones.items()})
 
 
 def _places(names: Sequence[str], out: Paths | None) -> list[Path]:
@@ -306,6 +329,7 @@ def _identity(plugins: Plugins, recipe: Recipe) -> str:
     """The versions of the packages that the kernels of a recipe come from."""
     methods = {stage.method for stage in recipe.stages}
     packages = {plugins.package(name) for name in methods & plugins.methods.keys()}
+    packages |= set(plugins.readers)
     return "\n".join(sorted({*packages, *(f"{n} {v}" for n, v in package_versions().items())}))
 
 

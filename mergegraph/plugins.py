@@ -29,13 +29,17 @@ _OFFERED: dict[str, tuple[type[Any], str, str]] = {
 
 @dataclass(frozen=True)
 class Plugins:
-    """What all installed packages offer, and the packages that could not be loaded."""
+    """What all installed packages offer, and the packages that could not be loaded.
+
+    `packages` has the package of each method, `readers` are those that read models.
+    """
 
     methods: Mapping[str, Method]
     sources: Mapping[str, Source]
     codecs: Mapping[str, Codec]
     packages: Mapping[str, str]
     broken: tuple[str, ...]
+    readers: tuple[str, ...]
 
     def package(self, method: str) -> str:
         """The package, with its version, that a method came from."""
@@ -81,12 +85,14 @@ def collect(offers: Iterable[tuple[str, Any]], broken: Iterable[str] = ()) -> Pl
         raise ProblemsError(problems)
     in_order = {hook: MappingProxyType(dict(sorted(found[hook].items()))) for hook in _OFFERED}
     methods = {name: package for (hook, name), package in packages.items() if hook == _METHODS}
+    readers = {package for (hook, _), package in packages.items() if hook != _METHODS}
     return Plugins(
         methods=in_order[_METHODS],
         sources=in_order[_SOURCES],
         codecs=in_order[_CODECS],
         packages=MappingProxyType(methods),
         broken=tuple(failures),
+        readers=tuple(sorted(readers)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -24,19 +24,20 @@ class Portion:
 
 
 def divide(
-    roots: Sequence[Task], checks: Sequence[Check]
+    roots: Sequence[Task], checks: Sequence[Check], known: Collection[str] = ()
 ) -> tuple[tuple[Portion, ...], tuple[Check, ...]]:
     """The portions of some outputs' tasks, in the order of the outputs, and the checks in them.
 
     Checks of what is not computed for an output are left out: a finished tensor is not looked at
-    again, an input that no output needs is not read.
+    again, an input that no output needs is not read. So is what `known` values stand on.
     """
-    division = _Division()
+    division = _Division(known)
     for root in roots:
         division.add(root)
-    due = [check for check in checks if division.computes(check)]
+    due = [check for check in checks if check.task.key in known or division.computes(check)]
     for check in due:
-        division.add(check.task)
+        if check.task.key not in known:
+            division.add(check.task)
     return division.portions(len(roots)), tuple(due)
 
 
@@ -44,6 +45,7 @@ def divide(
 class _Division:
     """Tasks by the root at which they were met first, and roots that have met one another's."""
 
+    known: Collection[str] = ()
     owners: dict[str, int] = field(default_factory=dict)
     leaders: list[int] = field(default_factory=list)
     tasks: list[list[Task]] = field(default_factory=list)
@@ -56,6 +58,9 @@ class _Division:
         while stack:
             task = stack[-1]
             key = task.key
+            if key in self.known:
+                stack.pop()
+                continue
             owner = owners.get(key)
             if owner is None:
                 owners[key] = _OPEN

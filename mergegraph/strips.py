@@ -31,11 +31,14 @@ class Grid:
             return max(1, self.together * STRIP // self.row) * self.row
         return min(self.together * STRIP, self.row)
 
-    def strips(self) -> list[tuple[int, int]]:
-        """First entry and end of every strip; an empty tensor has one empty strip."""
+    def strips(self, start: int = 0) -> list[tuple[int, int]]:
+        """First entry and end of every strip from `start` on, the end of an earlier strip.
+
+        An empty tensor has one empty strip.
+        """
         if self.numel == 0:
             return [(0, 0)]
-        return list(self._cut(0, self.numel, self.step))
+        return list(self._cut(start, self.numel, self.step))
 
     def fold_strips(self, start: int, stop: int) -> list[tuple[int, int]]:
         """The strips, as folds see them, of which a strip consists."""

@@ -3,45 +3,106 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from mergegraph import MergeGraphError
-from mergegraph.writing.journal import JOURNAL, Journal, read_journal
+from mergegraph.running.milestones import Milestone
+from mergegraph.writing.journal import (
+    JOURNAL,
+    Journal,
+    milestone_line,
+    read_journal,
+    tensor_line,
+    values_line,
+)
+
+BOND = {"the plan": "p"}
 
 
 @pytest.fixture
 def journal(tmp_path):
     made = Journal(tmp_path)
     made.open()
-    made.begin("plan")
+    made.begin(BOND)
     yield made
     made.close()
 
 
 def test_what_is_noted_is_read(journal, tmp_path):
-    journal.note("a", "1")
-    journal.note("b", "2")
-    assert read_journal(tmp_path, "plan") == {"a": "1", "b": "2"}
+    journal.write(tensor_line("a", "1"))
+    journal.write(tensor_line("b", "2"))
+    found = read_journal(tmp_path)
+    assert (found.bond, found.finished) == (BOND, {"a": "1", "b": "2"})
 
 
-def test_a_journal_of_another_plan_is_told_from_an_empty_one(journal, tmp_path):
-    assert read_journal(tmp_path, "other") is None
-    assert read_journal(tmp_path / "nowhere", "other") == {}
+def test_values_and_milestones_come_back_bit_by_bit(journal, tmp_path):
+    values = {
+        "sum": torch.tensor(0.1, dtype=torch.float64),
+        "none": torch.empty(0, 3),
+        "half": torch.tensor([[1.5, float("nan")]], dtype=torch.bfloat16),
+    }
+    journal.write(values_line(values))
+    journal.write(milestone_line("pass", Milestone(70, {"sum": values["sum"]}, ("d",))))
+    found = read_journal(tmp_path)
+    for key, value in values.items():
+        assert found.values[key].dtype == value.dtype
+        assert torch.equal(found.values[key].nan_to_num(), value.nan_to_num())
+    assert found.milestones["pass"].entries == 70
+    assert found.milestones["pass"].digests == ("d",)
+    assert found.milestones["pass"].state == {"sum": values["sum"]}
 
 
-def test_a_line_that_was_cut_off_counts_for_nothing_and_is_written_over(journal, tmp_path):
-    journal.note("a", "1")
+def test_a_journal_that_is_not_there_tells_nothing(tmp_path):
+    assert read_journal(tmp_path / "nowhere").bond == {}
+    assert not read_journal(tmp_path / "nowhere").is_damaged
+
+
+def test_a_journal_may_be_cut_anywhere(journal, tmp_path):
+    journal.run(["mergegraph", "run"])
+    journal.write(tensor_line("a", "1"))
+    journal.write(values_line({"k": torch.ones(3)}))
+    journal.close()
+    data = (tmp_path / JOURNAL).read_bytes()
+    ends = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
+    for cut in range(len(data)):
+        (tmp_path / JOURNAL).write_bytes(data[:cut])
+        assert read_journal(tmp_path).nbytes == max([0, *(end for end in ends if end <= cut)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\0\0\0\n",
+        b"[]\n",
+        b'{"tensor": "b"}\n',
+        b'{"values": {"k": ["float32", [2], "eA=="]}}\n',
+        b'{"values": {"k": ["float32", [-1], ""]}}\n',
+        b'{"pass": "p", "entries": "many", "digests": [], "state": {}}\n',
+        b"[" * 100_000 + b"\n",
+    ],
+)
+def test_what_follows_a_broken_line_counts_for_nothing(journal, tmp_path, line):
+    journal.write(tensor_line("a", "1"))
+    with (tmp_path / JOURNAL).open("ab") as file:
+        file.write(line)
+    journal.write(tensor_line("b", "2"))
+    assert read_journal(tmp_path).finished == {"a": "1"}
+
+
+def test_a_line_that_was_cut_off_is_written_over(journal, tmp_path):
+    journal.write(tensor_line("a", "1"))
     journal.close()
     with (tmp_path / JOURNAL).open("ab") as file:
         file.write(b'{"tensor": "b", "sha')
-    assert read_journal(tmp_path, "plan") == {"a": "1"}
     journal.open()
-    journal.go_on()
-    journal.note("c", "3")
-    assert read_journal(tmp_path, "plan") == {"a": "1", "c": "3"}
+    journal.go_on(read_journal(tmp_path).nbytes)
+    journal.write(tensor_line("c", "3"))
+    assert read_journal(tmp_path).finished == {"a": "1", "c": "3"}
 
 
 def test_one_run_at_a_time_has_the_journal(journal, tmp_path):
-    with pytest.raises(MergeGraphError, match="another run is at work on it"):
+    journal.run(["mergegraph", "run"])
+    with pytest.raises(MergeGraphError, match=r"another run is at work on it \(process \d+ on "):
         Journal(tmp_path).open()
     journal.close()
     journal.open()

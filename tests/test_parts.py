@@ -235,7 +235,9 @@ def test_an_interrupted_result_of_parts_is_continued(pipeline, tmp_path):
     prepared = mergegraph.plan(tmp_path / "r.yaml", out=tmp_path / "out")
     (directory,) = prepared.plan.directories
     with Writer() as writer:
-        result = Result(directory, prepared.layouts[directory.path], {}, writer)
+        result = Result(
+            directory, prepared.layouts[directory.path], prepared.found[directory.path], writer
+        )
         result.open()
         result.close()
     mergegraph.run(tmp_path / "r.yaml", out=tmp_path / "out")

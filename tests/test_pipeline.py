@@ -306,7 +306,7 @@ def test_work_of_another_plan_is_not_continued(family, tmp_path, monkeypatch):
     monkeypatch.undo()
     other = family(TIES, "other")
     prepared = pipeline.prepare([other], out=tmp_path / "out")
-    assert any("left by another plan" in note for note in prepared.notes)
+    assert any("as it was begun before the recipe" in note for note in prepared.notes)
     pipeline.finish(prepared)
     mergegraph.run(other, out=tmp_path / "fresh")
     assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
@@ -567,7 +567,9 @@ def test_two_runs_on_one_output_do_not_mix(family, tmp_path):
     first, second = (pipeline.prepare([family(LINEAR)], out=tmp_path / "out") for _ in range(2))
     layout = first.layouts[tmp_path / "out"]
     with Writer() as writer:
-        result = pipeline.Result(first.plan.directories[0], layout, {}, writer)
+        result = pipeline.Result(
+            first.plan.directories[0], layout, first.found[tmp_path / "out"], writer
+        )
         result.open()
         with pytest.raises(MergeGraphError, match="another run is at work"):
             pipeline.finish(second)

@@ -40,6 +40,23 @@ def digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_range(path: Path, start: int, nbytes: int) -> Any:
+    """The SHA-256, to be gone on with, of a part of a file, or of less if the file ends before.
+
+    Raises RunError if it cannot be read.
+    """
+    digest = sha256()
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while nbytes and (data := file.read(min(nbytes, _BLOCK))):
+                digest.update(data)
+                nbytes -= len(data)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+    return digest
+
+
 def digest_tensors(
     entries: Mapping[str, Entry], threads: int, on_bytes: OnBytes | None = None
 ) -> dict[str, Digest]:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from threading import Condition
 from typing import Any
 
+from mergegraph.running.milestones import Course, Courses, Milestone
 from mergegraph.running.store import Store
 from mergegraph.scheduling.forms import WINDOW
 from mergegraph.scheduling.schedule import Pass, Schedule, Unit
@@ -37,11 +38,32 @@ class Running:
     digests: dict[int, Any] = field(default_factory=dict)
     scans: dict[str, dict[int, Any]] = field(default_factory=dict)
     programs: tuple[Any, ...] | None = None
+    course: Course = field(default_factory=Course)
 
     @property
     def part(self) -> Pass:
         """The pass that is at work."""
         return self.unit.passes[self.at]
+
+    def enter(self, course: Course) -> None:
+        """Begin the next pass, where its course says."""
+        self.course = course
+        self.strips = self.part.grid.strips(course.entries)
+        self.handed = self.merged = 0
+        self.is_merging = False
+        self.programs = None
+        scans = {task.key for task in self.part.steps if task.is_scan}
+        state = dict(course.state)
+        self.scans = {key: {0: state.pop(key)} for key in scans & state.keys()}
+        self.partials, self.digests = state, dict(course.digests)
+
+    def milestone(self) -> Milestone | None:
+        """How far the pass is after the next strip to be merged, if it is time to note that."""
+        entries = self.strips[self.merged][1]
+        if not self.course.is_due(entries) or self.merged + 1 == len(self.strips):
+            return None
+        scans = {key: scan[self.merged + 1] for key, scan in self.scans.items()}
+        return self.course.milestone(entries, {**self.partials, **scans}, self.digests)
 
     def merge(self, results: Results) -> None:
         """Take in the next strip: folds are merged with those before, outputs hashed."""
@@ -61,9 +83,10 @@ class Dispatcher:
     they are: so a schedule that fits never comes to a standstill.
     """
 
-    def __init__(self, schedule: Schedule, store: Store) -> None:
+    def __init__(self, schedule: Schedule, store: Store, courses: Courses) -> None:
         self.schedule = schedule
         self.store = store
+        self.courses = courses
         self.condition = Condition()
         self.running: list[Running] = []
         self.admitted = 0
@@ -104,10 +127,15 @@ class Dispatcher:
         while (in_turn := self._next_in_turn(running)) is not None:
             running.merge(in_turn)
             with self.condition:
+                milestone = running.milestone()
+                for scan in running.scans.values():
+                    scan.pop(running.merged, None)
                 running.merged += 1
                 self.condition.notify_all()
                 if running.merged == len(running.strips):
                     return True
+            if milestone is not None:
+                self.courses.note(running.course, milestone)
         return False
 
     def before(self, running: Running, number: int, task: Task, own: Any) -> Any:
@@ -120,7 +148,7 @@ class Dispatcher:
             self.condition.wait_for(lambda: number in scan or self.is_stopped)
             if number not in scan:
                 raise StoppedError
-            found = scan.pop(number)
+            found = scan[number]
             scan[number + 1] = task.op.combine(found, own)
             self.condition.notify_all()
             return found
@@ -168,11 +196,7 @@ class Dispatcher:
         else:
             for task in running.part.keeps:
                 self.store.make_room(task)
-            running.strips = running.part.grid.strips()
-            running.handed = running.merged = 0
-            running.is_merging = False
-            running.partials, running.digests, running.scans = {}, {}, {}
-            running.programs = None
+            running.enter(self.courses.begin(running.part))
         self.condition.notify_all()
 
     def _return(self, unit: Unit) -> None:

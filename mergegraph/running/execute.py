@@ -11,11 +11,13 @@ from typing import Any
 
 from mergegraph.errors import KernelError, RunError
 from mergegraph.files.reading import Reader, Stream
+from mergegraph.findings import Check
 from mergegraph.machine import keep_freed_memory
 from mergegraph.running.blocks import Desk
 from mergegraph.running.computing import Computer, Sink, Strip
 from mergegraph.running.dispatch import Dispatcher, Running, StoppedError
 from mergegraph.running.kernels import Kernels
+from mergegraph.running.milestones import NOTHING_LEFT, Courses, Left, Log
 from mergegraph.running.places import Host, Place
 from mergegraph.running.store import Store
 from mergegraph.scheduling.schedule import Pass, Schedule
@@ -34,13 +36,16 @@ def execute(
     place: Place | None = None,
     is_compiled: bool = False,
     streams: Mapping[Path, Stream] | None = None,
+    left: Left = NOTHING_LEFT,
+    log: Log | None = None,
 ) -> tuple[str, ...]:
     """Run a schedule into sinks, one for each of its outputs; gives the warnings of checks.
 
     Strips are computed in `place`, by default main memory. Kernels that have a faster form are
     compiled first if `is_compiled`; the bits are the same. Files that have a stream are read
-    through it. Raises MergeGraphError, with the
-    tensor's name, if a kernel, a file or a check fails.
+    through it. Work goes on from what an earlier run `left`, and the `log` is told what a later one
+    can go on from. Raises MergeGraphError, with the tensor's name, if a kernel, a file or a check
+    fails.
     """
     import torch
 
@@ -49,7 +54,9 @@ def execute(
     kernels = Kernels(schedule.ops if is_compiled else (), trace)
     with Reader(streams or {}) as reader:
         computer = Computer(reader, Store(), kernels, place or Host(), sinks)
-        run = _Run(schedule, computer, progress or (lambda *_: None), trace)
+        courses = Courses(schedule.outputs, left, log)
+        run = _Run(schedule, computer, courses, progress or (lambda *_: None), trace)
+        run.recall(left.values)
         ends = [Event() for _ in range(schedule.threads)]
         for i, end in enumerate(ends):
             Thread(target=run.work, args=(end,), name=f"worker {i + 1}", daemon=True).start()
@@ -73,17 +80,31 @@ class _Run:
     """What the workers share."""
 
     def __init__(
-        self, schedule: Schedule, computer: Computer, progress: Progress, trace: Trace
+        self,
+        schedule: Schedule,
+        computer: Computer,
+        courses: Courses,
+        progress: Progress,
+        trace: Trace,
     ) -> None:
+        self.given = schedule.given
         self.outputs = schedule.outputs
         self.checks = {check.task.key: check for check in schedule.checks}
         self.computer = computer
         self.store = computer.store
         self.progress = progress
         self.trace = trace
-        self.dispatcher = Dispatcher(schedule, self.store)
+        self.courses = courses
+        self.dispatcher = Dispatcher(schedule, self.store, courses)
         self.error: BaseException | None = None
         self.warnings: list[str] = []
+
+    def recall(self, values: Mapping[str, Any]) -> None:
+        """Put values that an earlier run came to into the store, and look at checks among them."""
+        for key in sorted(self.given):
+            self.store.restore(key, values[key])
+            if key in self.checks:
+                self.look(self.checks[key], values[key])
 
     def work(self, end: Event) -> None:
         """Take strips until there are none: the life of a worker, whose end is told."""
@@ -149,9 +170,9 @@ class _Run:
         written = sum(strip.results[key].nbytes * len(on) for key, on in part.writes.items())
         self.progress(read, written)
         if self.trace.is_wanted:
-            self.note(running, strip)
+            self.mark(running, strip)
 
-    def note(self, running: Running, strip: Strip) -> None:
+    def mark(self, running: Running, strip: Strip) -> None:
         """Add a strip to the trace, with what was done in it."""
         names = self.names_of([strip.part])
         facts = {"unit": running.number, "pass": running.at, "start": strip.start}
@@ -167,6 +188,7 @@ class _Run:
             self.keep(task, self.computer.checked(task, task.op.finish(running.partials[task.key])))
         for task in running.part.then:
             self.keep(task, self.computer.whole(task))
+        self.note(running)
         for number, digest in running.digests.items():
             self.computer.sinks[number].finish(digest.hexdigest())
         for key in running.part.frees:
@@ -175,9 +197,23 @@ class _Run:
     def keep(self, task: Task, value: Any) -> None:
         """Put a value into the store, and look at it if it is a check."""
         check = self.checks.get(task.key)
-        if check is not None and value.any():
+        if check is not None:
+            self.look(check, value)
+        self.store.put(task, value)
+
+    def look(self, check: Check, value: Any) -> None:
+        """See whether what a check counts is there."""
+        if value.any():
             told = f"{check.fact} ({int(value.sum())} of them)"
             if check.is_fatal:
                 raise RunError(told)
             self.warnings.append(told)
-        self.store.put(task, value)
+
+    def note(self, running: Running) -> None:
+        """Note the small values that a pass ended in: those needed later, and what was checked."""
+        part = running.part
+        made = {task.key for task in (*part.folds, *part.then) if task.is_small}
+        later = made - (set(part.frees) - self.checks.keys())
+        are_lent = any(key in self.dispatcher.takers for key in later)
+        values = {key: self.store[key] for key in sorted(later)}
+        self.courses.note_values(running.course, values, are_lent=are_lent)

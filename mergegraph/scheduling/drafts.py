@@ -78,10 +78,10 @@ def _is_step_fold(task: Task) -> bool:
 
 
 def _levels(tasks: Iterable[Task]) -> dict[str, int]:
-    """The first level of passes in which a value can be used."""
+    """The first level of passes in which a value can be used; 0 of what is known before them."""
     levels: dict[str, int] = {}
     for task in tasks:
-        level = max((levels[each.key] for each in task.inputs), default=0)
+        level = max((levels.get(each.key, 0) for each in task.inputs), default=0)
         levels[task.key] = level + (is_stored(task) and bool(big_inputs(task)))
     return levels
 
@@ -102,7 +102,7 @@ def make_drafts(
         if not is_stored(task):
             continue
         big = big_inputs(task)
-        level = max((levels[each.key] for each in task.inputs), default=0)
+        level = max((levels.get(each.key, 0) for each in task.inputs), default=0)
         if _is_step_fold(task):
             chosen = draft(next(each for each in big if not each.is_scan), level)
             chosen.folds[task.key] = task

@@ -69,13 +69,14 @@ class UnitForm:
 def structure(portion: Portion, roots: Sequence[Task]) -> tuple[Any, ...]:
     """What portions must have in common to be of one form; `roots` are their outputs' tasks.
 
-    It is everything that the schedule looks at: ops, specs, and who is made of whom.
+    It is everything that the schedule looks at: ops, specs, and who is made of whom. Inputs that no
+    task of the portion makes are known from an earlier run.
     """
     at: dict[str, int] = {}
     found: list[Any] = []
     for number, task in enumerate(portion.tasks):
         at[task.key] = number
-        found += (task.op, task.spec, *[at[each.key] for each in task.inputs])
+        found += (task.op, task.spec, *[at.get(each.key, -1) for each in task.inputs])
     return (*found, None, *[at[root.key] for root in roots])
 
 

@@ -13,12 +13,14 @@ from mergegraph.plans import Output, Plan
 from mergegraph.portions import Portion, divide
 from mergegraph.scheduling.fitting import Design, Fit, Fitted, Line, Reserve, design_of, nothing
 from mergegraph.scheduling.forms import PassForm, structure
+from mergegraph.scheduling.known import useful
 from mergegraph.strips import Grid
 from mergegraph.tasks import Op, Task
 
 TOGETHER_ON_CPU = 4  # more strips at once leave the caches, fewer wait for the interpreter
 TOGETHER_ON_DEVICE = 64
 _NO_WRITES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+_NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class Schedule:
 
     `read_nbytes` counts what is read from inputs each time it is read, `work` what is computed, in
     entries that kernels allocate. `room` is what values in the store may take; with the strips that
-    `threads` workers have in hand it makes up `peak_nbytes`, which is within `budget`.
+    `threads` workers have in hand it makes up `peak_nbytes`, which is within `budget`. Values that
+    are `given`, by their keys, are to be in the store before the first pass.
     """
 
     outputs: tuple[Output, ...]
@@ -90,6 +93,7 @@ class Schedule:
     work: int
     budget: int
     line: Line
+    given: frozenset[str] = frozenset()
 
     @property
     def passes(self) -> Iterator[Pass]:
@@ -119,21 +123,25 @@ def make_schedule(
     together: int = TOGETHER_ON_CPU,
     reserve: Reserve = nothing,
     done: Collection[tuple[str, str]] = (),
+    known: Mapping[str, int] = _NOTHING_KNOWN,
 ) -> Schedule:
     """Put a plan in order so that it runs within `budget` bytes.
 
     Workers take up to `together` strips at once, as many as there is room for; `reserve` says how
     much of a budget is for other things.
 
-    Outputs named in `done`, as (directory, tensor), exist already and are left out. Raises
-    MergeGraphError with the bytes that are needed if no order fits.
+    Outputs named in `done`, as (directory, tensor), exist already and are left out. Of small values
+    that are `known`, by their keys and with their bytes, those that are of use are not computed
+    again. Raises MergeGraphError with the bytes that are needed if no order fits.
     """
     outputs = tuple(each for each in plan.outputs if (str(each.directory), each.name) not in done)
-    portions, checks = plan.portions, plan.checks
-    if len(outputs) < len(plan.outputs):
-        portions, checks = divide([each.task for each in outputs], checks)
-    designs = _designs(portions, [each.task for each in outputs])
-    line = Line(Counter(designs), threads, together, reserve)
+    roots = [each.task for each in outputs]
+    portions, checks, given = plan.portions, plan.checks, useful(known, roots)
+    if given or len(outputs) < len(plan.outputs):
+        portions, checks = divide(roots, checks, given)
+    designs = _designs(portions, roots)
+    held = sum(known[key] for key in given)
+    line = Line(Counter(designs), threads, together, lambda budget: reserve(budget) + held)
     fit = line.fit(budget)
     if not fit.is_within:
         raise MergeGraphError(_too_large(fit, outputs, portions, designs))
@@ -148,6 +156,7 @@ def make_schedule(
         work=fit.work,
         budget=budget,
         line=line,
+        given=given,
     )
 
 

@@ -1,30 +1,80 @@
-"""The journal of an unfinished result: what it belongs to, and which tensors are whole."""
+"""The journal of an unfinished result: what it belongs to, and what of it is done.
+
+It is lines of JSON, each written after the bytes that it speaks of. What follows the last whole
+line counts for nothing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import socket
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs on one output are not told apart
-    fcntl = None  # type: ignore[assignment]
+from mergegraph.machine import boot
+from mergegraph.running.milestones import Milestone
+from mergegraph.spec import Spec
+from mergegraph.writing.locking import lock
 
 JOURNAL = "mergegraph.journal"
 
 
-def read_journal(folder: Path, bond: str) -> dict[str, str] | None:
-    """The SHA-256 of each finished tensor; None if the work belongs to another plan."""
+@dataclass(frozen=True)
+class Run:
+    """A run that worked on a result: its process, on which machine, and what was typed."""
+
+    process: int
+    host: str
+    boot: str
+    began: str
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a journal tells: what the work belongs to, its runs, and what is done.
+
+    `finished` has the SHA-256 of tensors that are whole, `values` and `milestones` are what runs
+    noted on their way, `nbytes` is where the next line goes. A journal is damaged if not even its
+    first line can be read.
+    """
+
+    bond: Mapping[str, str] = field(default_factory=dict)
+    finished: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    milestones: dict[str, Milestone] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    nbytes: int = 0
+    is_damaged: bool = False
+
+
+def read_journal(folder: Path) -> Work:
+    """What the journal in a folder tells; nothing, if there is none.
+
+    Raises MergeGraphError if it cannot be read.
+    """
     path = folder / JOURNAL
-    lines = _whole_lines(path.read_bytes())[0] if path.is_file() else []
-    if lines and lines[0] != {"bond": bond}:
-        return None
-    return {line["tensor"]: line["sha256"] for line in lines[1:]}
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
+    work = Work(is_damaged=bool(data))
+    nbytes = 0
+    for line in data.splitlines(keepends=True):
+        try:
+            work = _taken(work, _parsed(line))
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, RecursionError):
+            break
+        nbytes += len(line)
+    return replace(work, nbytes=nbytes)
 
 
 class Journal:
@@ -38,28 +88,40 @@ class Journal:
     def open(self) -> None:
         """Open the journal for this run alone; raises MergeGraphError if another has it."""
         self._file = self._path.open("a+b", buffering=0)
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self.close()
-                fact = "another run is at work on it; wait for that, or choose another --out"
-                raise MergeGraphError(f"{self._path.parent}: {fact}") from error
+        if not lock(self._file):
+            self.close()
+            runs = read_journal(self._path.parent).runs
+            who = f" (process {runs[-1].process} on {runs[-1].host})" if runs else ""
+            fact = f"another run is at work on it{who}; wait for that, or choose another --out"
+            raise MergeGraphError(f"{self._path.parent}: {fact}")
+        if not self._path.exists() or not os.path.samestat(
+            os.fstat(self._file.fileno()), self._path.stat()
+        ):
+            self.close()
+            fact = "another run has just finished it; run the command again"
+            raise MergeGraphError(f"{self._path.parent}: {fact}")
 
-    def begin(self, bond: str) -> None:
+    def begin(self, bond: Mapping[str, str]) -> None:
         """Start from nothing."""
         self._file.truncate(0)
-        self._write({"bond": bond})
+        self.write({"bond": dict(bond)})
 
-    def go_on(self) -> None:
+    def go_on(self, nbytes: int) -> None:
         """Write after the last whole line: the one after it was cut off when a run was killed."""
-        self._file.seek(0)
-        self._file.truncate(_whole_lines(self._file.read())[1])
+        self._file.truncate(nbytes)
 
-    def note(self, tensor: str, digest: str) -> None:
-        """Note that a tensor is whole."""
+    def run(self, command: Sequence[str]) -> None:
+        """Note that this run is at work."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        run = Run(os.getpid(), socket.gethostname(), boot(), now, tuple(command))
+        self.write({"run": vars(run)})
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Write one line."""
         with self._lock:
-            self._write({"tensor": tensor, "sha256": digest})
+            data = memoryview(json.dumps(line).encode() + b"\n")
+            while data:
+                data = data[self._file.write(data) :]
 
     def close(self) -> None:
         """Close the journal, and let others have it."""
@@ -67,22 +129,68 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def _write(self, line: Mapping[str, str]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
+
+def tensor_line(tensor: str, digest: str) -> dict[str, Any]:
+    """The line of a tensor that is whole."""
+    return {"tensor": tensor, "sha256": digest}
 
 
-def _whole_lines(data: bytes) -> tuple[list[dict[str, str]], int]:
-    """The lines up to the first that is broken, and the bytes they take."""
-    lines = []
-    nbytes = 0
-    for line in data.splitlines(keepends=True):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            break
-        if not line.endswith(b"\n") or not isinstance(found, dict):
-            break
-        lines.append(found)
-        nbytes += len(line)
-    return lines, nbytes
+def values_line(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of small values by task key."""
+    return {"values": {key: _told(value) for key, value in values.items()}}
+
+
+def milestone_line(name: str, milestone: Milestone) -> dict[str, Any]:
+    """The line of how far a pass is."""
+    state = {key: _told(value) for key, value in milestone.state.items()}
+    told = {"entries": milestone.entries, "digests": list(milestone.digests), "state": state}
+    return {"pass": name, **told}
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    found = json.loads(line)
+    if not line.endswith(b"\n") or not isinstance(found, dict):
+        raise ValueError
+    return found
+
+
+def _taken(work: Work, line: Mapping[str, Any]) -> Work:
+    """The work with what one more line tells."""
+    if "bond" in line:
+        return Work(bond={str(key): str(value) for key, value in line["bond"].items()})
+    if "run" in line:
+        found = line["run"]
+        run = Run(**{**found, "command": tuple(map(str, found["command"]))})
+        work.runs.append(run)
+    elif "tensor" in line:
+        work.finished[str(line["tensor"])] = str(line["sha256"])
+    elif "pass" in line:
+        state = {str(key): _tensor(*told) for key, told in line["state"].items()}
+        digests = tuple(map(str, line["digests"]))
+        work.milestones[str(line["pass"])] = Milestone(int(line["entries"]), state, digests)
+    else:
+        work.values.update({str(key): _tensor(*told) for key, told in line["values"].items()})
+    return work
+
+
+def _told(value: Any) -> list[Any]:
+    """A small tensor as text: its dtype, its shape, and its bytes."""
+    import torch
+
+    data = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return [Spec.of(value).dtype, list(value.shape), b64encode(zlib.compress(data, 1)).decode()]
+
+
+def _tensor(dtype: str, shape: Sequence[int], text: str) -> Any:
+    """The tensor of a text; raises ValueError if it is none."""
+    import torch
+
+    spec = Spec(tuple(map(int, shape)), dtype)
+    if min(spec.shape, default=0) < 0:
+        raise ValueError
+    data = zlib.decompressobj().decompress(b64decode(text), max(1, spec.nbytes))
+    if len(data) != spec.nbytes:
+        raise ValueError
+    if not data:
+        return torch.empty(spec.shape, dtype=getattr(torch, dtype))
+    return torch.frombuffer(bytearray(data), dtype=getattr(torch, dtype)).reshape(spec.shape)

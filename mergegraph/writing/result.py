@@ -5,56 +5,102 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mergegraph.config import config_files
-from mergegraph.errors import MergeGraphError
+from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.files.header import Entry
 from mergegraph.files.jsonfiles import read_json
-from mergegraph.machine import usable_cores
+from mergegraph.machine import boot, usable_cores
 from mergegraph.plans import Directory, Output
 from mergegraph.provenance.card import card_text, default_name
-from mergegraph.provenance.digesting import digest_file, digest_tensors
+from mergegraph.provenance.digesting import digest_file, digest_range, digest_tensors
 from mergegraph.provenance.frontmatter import CARD
 from mergegraph.provenance.manifest import MANIFEST, Manifest
-from mergegraph.writing.journal import JOURNAL, Journal, read_journal
+from mergegraph.writing.bond import Bond, changes
+from mergegraph.writing.journal import JOURNAL, Journal, Work, read_journal, tensor_line
 from mergegraph.writing.shards import Shard, Slot, create, index_texts
 from mergegraph.writing.writer import File, Writer, cannot_write
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is where a result is to be: finished tensors by name, or all of it."""
+    """What is where a result is to be: all of it, or unfinished work to go on with.
 
-    is_done: bool
-    finished: Mapping[str, str]
+    `lost` are tensors that the work says are finished, and that are not as they were.
+    """
+
+    bond: Bond
+    is_done: bool = False
+    work: Work = field(default_factory=Work)
+    lost: frozenset[str] = frozenset()
     note: str | None = None
 
+    @property
+    def finished(self) -> dict[str, str]:
+        """The SHA-256 of each tensor that is finished."""
+        return {n: digest for n, digest in self.work.finished.items() if n not in self.lost}
 
-def look(directory: Directory, shards: tuple[Shard, ...], *, restart: bool) -> Found:
+
+def look(directory: Directory, shards: tuple[Shard, ...], bond: Bond, *, restart: bool) -> Found:
     """See what an earlier run left; raises MergeGraphError if it is in the way."""
     path = directory.path
     _check_writable(path)
     if path.exists():
         _check_in_the_way(directory, restart=restart)
         if not restart and (path / MANIFEST).is_file():
-            return Found(is_done=True, finished={}, note=f"{path}: done already, with this plan")
+            return Found(bond, is_done=True, note=f"{path}: done already, with this plan")
     partial = partial_path(path)
     if not partial.exists():
-        return Found(is_done=False, finished={})
+        return Found(bond)
     if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
         raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
-    finished = read_journal(partial, _bond(directory, shards))
-    if finished is None:
-        note = f"{partial}: left by another plan, not used; starting from the beginning"
-        return Found(is_done=False, finished={}, note=note)
-    total = max(sum(len(shard.slots) for shard in shards), len(finished))
-    told = f"{partial}: continuing, {len(finished)} of {total} tensors are finished"
-    return Found(is_done=False, finished=finished, note=told if finished else None)
+    work = read_journal(partial)
+    if unusable := _unusable(partial, shards, bond, work):
+        return Found(bond, note=f"{partial}: not gone on with, {unusable}; starting anew")
+    return _unfinished(partial, shards, bond, work)
+
+
+def _unusable(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> str:
+    """Why unfinished work cannot be gone on with; nothing if it can, or if there is none."""
+    if not work.bond:
+        return "its journal is damaged" if work.is_damaged else ""
+    if changed := changes(work.bond, bond):
+        return f"as it was begun before {changed} changed"
+    for each in shards:
+        file = partial / each.file
+        if not file.is_file() or file.stat().st_size != each.nbytes:
+            return f"as {each.file} is missing or cut"
+    return ""
+
+
+def _unfinished(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> Found:
+    """Work to go on with; after the machine itself went down, what is finished is read again."""
+    slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
+    lost: frozenset[str] = frozenset()
+    if work.runs and work.runs[-1].boot != boot():
+        there = {name: slots[name] for name in work.finished if name in slots}
+        lost = frozenset(_lost(partial, there, work.finished))
+    finished = len(work.finished) - len(lost)
+    told = f"{partial}: continuing, {finished} of {max(len(slots), finished)} tensors are finished"
+    if lost:
+        told += f"; {len(lost)} did not outlast the machine's going down and are made again"
+    is_begun = finished or lost or work.values or work.milestones
+    return Found(bond, work=work, lost=lost, note=told if is_begun else None)
+
+
+def _lost(partial: Path, slots: Mapping[str, Slot], digests: Mapping[str, str]) -> Iterator[str]:
+    """The tensors whose bytes are not those that were written."""
+    entries = {n: Entry(partial / s.file, s.offset, s.spec, n) for n, s in slots.items()}
+    try:
+        found = digest_tensors(entries, usable_cores())
+    except RunError:
+        yield from slots
+        return
+    yield from (name for name in slots if found[name].sha256 != digests[name])
 
 
 def partial_path(path: Path) -> Path:
@@ -69,12 +115,15 @@ class Result:
         self,
         directory: Directory,
         shards: tuple[Shard, ...],
-        finished: Mapping[str, str],
+        found: Found,
         writer: Writer,
+        command: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.shards = shards
-        self.digests = dict(finished)
+        self.found = found
+        self.command = command
+        self.digests = found.finished
         self._slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
         self.partial = partial_path(directory.path)
         self._journal = Journal(self.partial)
@@ -86,10 +135,11 @@ class Result:
         try:
             self.partial.mkdir(parents=True, exist_ok=True)
             self._journal.open()
-            if self.digests:
+            if self.found.work.bond:
                 self._go_on()
             else:
                 self._begin()
+            self._journal.run(self.command)
             for shard in self.shards:
                 self._files[shard.file] = File(self.partial / shard.file)
         except OSError as error:
@@ -113,7 +163,7 @@ class Result:
     def finish(self, name: str, digest: str) -> None:
         """Note that a tensor is whole, as soon as its last byte is written."""
         self.digests[name] = digest
-        self._writer.then(lambda: self._note(name, digest))
+        self.note(tensor_line(name, digest))
 
     def settle(self) -> None:
         """Find the digests of tensors that were written in parts, once all are on the disk."""
@@ -125,9 +175,19 @@ class Result:
         for name, found in digest_tensors(entries, usable_cores()).items():
             self.digests[name] = found.sha256
 
-    def _note(self, name: str, digest: str) -> None:
+    def note(self, line: Mapping[str, Any]) -> None:
+        """Note something in the journal, as soon as what was handed in before is written."""
+        self._writer.then(lambda: self._write(line))
+
+    def digest(self, output: Output, entries: int) -> Any:
+        """The SHA-256, to be gone on with, of so many entries that an earlier run wrote."""
+        slot = self.sink(output).slot
+        nbytes = min(entries, slot.spec.numel) * slot.spec.itemsize
+        return digest_range(self.partial / slot.file, slot.offset, nbytes)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
         try:
-            self._journal.note(name, digest)
+            self._journal.write(line)
         except OSError as error:
             raise cannot_write(self.partial / JOURNAL, error) from error
 
@@ -149,7 +209,7 @@ class Result:
 
     def _begin(self) -> None:
         """Clear away what is there, the journal last: as long as it is there, all this is ours."""
-        self._journal.begin("none yet")
+        self._journal.begin({})
         for each in self.partial.iterdir():
             if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each)
@@ -157,13 +217,14 @@ class Result:
                 each.unlink()
         for shard in self.shards:
             create(self.partial, shard)
-        self._journal.begin(_bond(self.directory, self.shards))
+        self._journal.begin(self.found.bond)
 
     def _go_on(self) -> None:
-        if read_journal(self.partial, _bond(self.directory, self.shards)) != self.digests:
+        work = self.found.work
+        if read_journal(self.partial).nbytes != work.nbytes:
             fact = "changed while this run was being planned; run the command again"
             raise MergeGraphError(f"{self.partial}: {fact}")
-        self._journal.go_on()
+        self._journal.go_on(work.nbytes)
 
     def _close_files(self) -> None:
         for file in self._files.values():
@@ -228,14 +289,6 @@ def _put_in_place(partial: Path, path: Path) -> None:
 
 def _replaced_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.replaced")
-
-
-def _bond(directory: Directory, shards: tuple[Shard, ...]) -> str:
-    """What unfinished work belongs to: the plan, and the layout of its files."""
-    digest = sha256(directory.key.encode())
-    for shard in shards:
-        digest.update(shard.file.encode() + shard.header)
-    return digest.hexdigest()
 
 
 def _check_writable(path: Path) -> None:
