@@ -1,4 +1,4 @@
-"""Commands about results: verify, reproduce, ancestry, push."""
+"""Commands about results: status, verify, reproduce, ancestry, push."""
 
 from __future__ import annotations
 
@@ -19,8 +19,27 @@ Model = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line."""
-    for command in (verify, reproduce, ancestry, push):
+    for command in (status, verify, reproduce, ancestry, push):
         app.command()(command)
+
+
+def status(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Results, whole or unfinished, or folders of them.", show_default=False
+        ),
+    ],
+    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    debug: Debug = False,
+) -> None:
+    """Show what there is of results: whole, at work, or unfinished and how to continue."""
+    from mergegraph.trust.status import statuses, statuses_json
+
+    if form not in ("text", "json"):
+        raise MergeGraphError(f"--format {form}: not one of text, json")
+    found = [each for path in directories for each in statuses(path)]
+    typer.echo(statuses_json(found) if form == "json" else "\n".join(e.text for e in found))
 
 
 def verify(

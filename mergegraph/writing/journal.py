@@ -77,6 +77,15 @@ def read_journal(folder: Path) -> Work:
     return replace(work, nbytes=nbytes)
 
 
+def is_at_work(folder: Path) -> bool:
+    """Whether a run has the journal in a folder."""
+    try:
+        with (folder / JOURNAL).open("r+b") as file:
+            return not lock(file)
+    except OSError:
+        return False
+
+
 class Journal:
     """A journal being written. It is locked: one run at a time works on a result."""
 

@@ -4,62 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from killing import NBYTES, RECIPES, Kill, killed
 from safetensors.torch import save_file
 
 import mergegraph
 from mergegraph import pipeline
 from mergegraph.provenance.manifest import read_manifest
-from mergegraph.running import milestones
 from mergegraph.trust.verification import verify
 from mergegraph.writing.journal import JOURNAL, read_journal
-
-NBYTES = 4 * 2_000 * 1_000  # of the large tensor
-RECIPES = {
-    "linear": "models: [{{model: {root}/a, parameters: {{weight: 0.3}}}}, {{model: {root}/b, "
-    "parameters: {{weight: 0.7}}}}]\nmerge_method: linear",
-    "slerp": "models: [{{model: {root}/a}}, {{model: {root}/b}}]\nbase_model: {root}/a\n"
-    "merge_method: slerp\nparameters: {{t: 0.4}}",
-    "ties": "models: [{{model: {root}/a}}, {{model: {root}/b}}]\nbase_model: {root}/base\n"
-    "merge_method: ties\nparameters: {{density: 0.5, weight: 0.5}}",
-    "della": "models: [{{model: {root}/a}}, {{model: {root}/b}}]\nbase_model: {root}/base\n"
-    "merge_method: della\nparameters: {{density: 0.5, weight: 0.5, epsilon: 0.1}}",
-}
-
-
-class KilledError(Exception):
-    """Stands for a kill: nothing of the run is done after it."""
-
-
-class Kill:
-    """Ends a run after so many bytes, and counts those that are read until then."""
-
-    def __init__(self, after=1e18):
-        self.after = after
-        self.read = 0
-
-    def __call__(self, read, _written):
-        self.read += read
-        if self.read > self.after:
-            raise KilledError
-
-
-@pytest.fixture
-def family(tmp_path, monkeypatch):
-    monkeypatch.setattr(milestones, "_EVERY", 2**20)
-    monkeypatch.setattr(milestones, "_TIMES_STATE", 0)
-    for seed, name in enumerate(("base", "a", "b")):
-        (tmp_path / name).mkdir()
-        random = torch.Generator().manual_seed(seed)
-        large = torch.randn(2_000, 1_000, generator=random)
-        save_file({"w": large, "norm": large[0].clone()}, tmp_path / name / "model.safetensors")
-        (tmp_path / name / "config.json").write_text("{}")
-
-    def write(text):
-        path = tmp_path / "recipe.yaml"
-        path.write_text(text.format(root=tmp_path))
-        return path
-
-    return write
 
 
 def digests(folder):
@@ -67,13 +19,6 @@ def digests(folder):
     assert verified.differences == ()
     manifest = read_manifest(folder)
     return {name: each.sha256 for name, each in manifest.tensors.items()}
-
-
-def killed(recipe, out, after, **options):
-    kill = Kill(after)
-    with pytest.raises(KilledError):
-        mergegraph.run(recipe, out=out, progress=kill, threads=1, **options)
-    return kill.read
 
 
 @pytest.mark.parametrize("name", RECIPES)
