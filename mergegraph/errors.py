@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,10 @@ class MergeGraphError(Exception):
 
 class RunError(MergeGraphError):
     """A run that was right when it was planned and failed while running."""
+
+
+class ChangedError(RunError):
+    """An input that is not what it was when it was planned; what was made of it is not right."""
 
 
 class KernelError(RunError):
@@ -37,6 +43,46 @@ class ProblemsError(MergeGraphError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
+_OUT_OF_MEMORY = re.compile(
+    "allocate memory|not enough memory|unable to allocate|out of memory|bad_alloc|failed to map",
+    re.IGNORECASE,
+)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What to tell of an error by which the system refuses something; None for any other."""
+    text, number = str(error), getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or _OUT_OF_MEMORY.search(text):
+        return "the system refuses more memory; allow less with --memory, or fewer --threads"
+    if isinstance(error, RuntimeError) and "start new thread" in text:
+        return "the system refuses another thread; allow fewer with --threads, or more with ulimit"
+    if number in _OUT_OF_FILES:
+        return "the system refuses to open another file; allow more with ulimit -n"
+    return None
+
+
+def failed(op: str, error: BaseException) -> KernelError:
+    """What to tell of an op's own code that fails."""
+    return KernelError(f"{op}: {refusal(error) or f'{type(error).__name__}: {error}'}")
+
+
+@contextmanager
+def told_refusals() -> Iterator[None]:
+    """Say in a sentence what the system refuses, wherever that is noticed."""
+    try:
+        yield
+    except MergeGraphError:
+        raise
+    except Exception as error:
+        told = refusal(error)
+        if told is None and isinstance(error, OSError) and error.filename:
+            told = f"{error.filename}: {error.strerror}"
+        if told is None:
+            raise
+        raise RunError(told) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from mergegraph.errors import MergeGraphError
@@ -16,6 +17,7 @@ _SIZE = re.compile(
     r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]I?|B)?(?P<bytes>B)?\s*", re.IGNORECASE
 )
 _NO_LIMIT = 2**60
+_FEWEST_FILES, _MOST_FILES = 8, 256
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGE = 8 * 2**20  # bytes of a block that is given back to the system at once
 _HELD = 128 * 2**20  # bytes of freed blocks that threads may hold for what comes next
@@ -43,11 +45,29 @@ def free_memory() -> int:
     return max(2**28, min(_available(), _cgroup_rest()))
 
 
-def free_space(path: Path) -> int:
-    """Bytes free where a path is to be."""
+@dataclass(frozen=True)
+class Disk:
+    """A file system, and the bytes that are free on it for this user."""
+
+    number: int
+    free: int
+
+
+def disk_of(path: Path) -> Disk:
+    """The file system where a path is, or is to be."""
     while not path.exists():
         path = path.parent
-    return shutil.disk_usage(path).free
+    return Disk(path.stat().st_dev, shutil.disk_usage(path).free)
+
+
+def files_at_once() -> int:
+    """Files that may be open together for one purpose, of those that this process may have."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _FEWEST_FILES
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(_FEWEST_FILES, min(_MOST_FILES, allowed // 8))
 
 
 def resident_memory() -> int:

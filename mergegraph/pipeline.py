@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.errors import told_refusals
 from mergegraph.files.trees import OnBytes
 from mergegraph.library import Library
 from mergegraph.machine import parse_size
@@ -23,6 +22,7 @@ from mergegraph.recipe import Recipe, read_recipe
 from mergegraph.running.early import evaluated
 from mergegraph.running.execute import Progress, execute
 from mergegraph.running.fetching import Wanted, fetch, needed, streamed
+from mergegraph.running.inputs import Inputs
 from mergegraph.running.milestones import Left
 from mergegraph.running.places import place_for
 from mergegraph.scheduling.schedule import (
@@ -37,11 +37,12 @@ from mergegraph.settings import (
     Settings,
     has_compiler,
 )
-from mergegraph.trace import NO_TRACE, Trace
+from mergegraph.trace import NO_TRACE, Trace, traced
 from mergegraph.writing.bond import bond_of
+from mergegraph.writing.found import Found, look
 from mergegraph.writing.log import RunLog
 from mergegraph.writing.made import manifest_of, package_versions
-from mergegraph.writing.result import Found, Result, look, tidy
+from mergegraph.writing.result import Result, tidy
 from mergegraph.writing.room import check_room
 from mergegraph.writing.shards import Shard, lay_out
 from mergegraph.writing.writer import Writer
@@ -128,6 +129,7 @@ def prepare(
     return prepare_recipes(read, plugins, settings, places=places, restart=restart)
 
 
+@told_refusals()
 @no_collection()
 def prepare_recipes(
     recipes: Sequence[Recipe],
@@ -229,28 +231,6 @@ def run(
         return finish(prepared, progress=progress, trace=gathered)
 
 
-@contextmanager
-def traced(path: Paths | None) -> Iterator[Trace]:
-    """A trace for what happens in the block, written to a file after it; raises RunError."""
-    trace = Trace(is_wanted=path is not None)
-    if path is not None and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
-        raise MergeGraphError(
-            f"--trace {path}: cannot be written; name a file in a folder there is"
-        )
-    try:
-        yield trace
-    finally:
-        if path is not None:
-            _write_trace(trace, Path(path))
-
-
-def _write_trace(trace: Trace, path: Path) -> None:
-    try:
-        trace.write(path)
-    except OSError as error:
-        raise RunError(f"--trace {path}: cannot be written: {error.strerror}") from error
-
-
 def plan(
     *recipes: Paths,
     out: Paths | None = None,
@@ -265,6 +245,7 @@ def plan(
     return prepare(recipes, out=out, settings=chosen, restart=True)
 
 
+@told_refusals()
 def finish(
     prepared: Prepared,
     *,
@@ -279,8 +260,13 @@ def finish(
     """
     results: dict[Path, Result] = {}
     fetch(prepared.wanted, fetching or (lambda _nbytes: None))
+    inputs = Inputs.of(prepared.plan)
     try:
-        with Writer(trace) as writer, streamed(prepared.wanted, prepared.schedule) as streams:
+        with (
+            inputs.watched(results.values()),
+            Writer(trace) as writer,
+            streamed(prepared.wanted, prepared.schedule) as streams,
+        ):
             for each in prepared.plan.directories:
                 found = prepared.found[each.path]
                 if found.is_done:
@@ -305,7 +291,10 @@ def finish(
             writer.drain()
             for result in results.values():
                 result.settle()
-                result.seal(_manifest(prepared, result))
+            manifests = [_manifest(prepared, each) for each in results.values()]
+            inputs.check()
+            for result, manifest in zip(results.values(), manifests, strict=True):
+                result.seal(manifest)
     finally:
         for result in results.values():
             result.close()

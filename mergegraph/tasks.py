@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, overload
 
-from mergegraph.errors import MergeGraphError
+from mergegraph.errors import KernelError, MergeGraphError, failed
 from mergegraph.spec import Spec
 
 _PLAIN = (bool, int, float, str)
@@ -162,8 +162,8 @@ def op(
             cut=cut,
             infer=infer or like_first,
             copies=copies,
-            combine=combine or _add,
-            finish=finish or _as_it_is,
+            combine=_telling(_name(function), combine or _add),
+            finish=_telling(_name(function), finish or _as_it_is),
             small=small or cut == "fold",
             resizes=resizes,
             fast=fast,
@@ -240,6 +240,20 @@ def _as_it_is(merged: Any) -> Any:
 
 def _add(first: Any, second: Any) -> Any:
     return first + second
+
+
+def _telling(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is part of an op, which says so where it fails."""
+
+    def told(*values: Any) -> Any:
+        try:
+            return function(*values)
+        except MergeGraphError as error:
+            raise KernelError(str(error)) from error
+        except (Exception, SystemExit) as error:
+            raise failed(name, error) from error
+
+    return told
 
 
 def _frozen(value: Any) -> Any:

@@ -11,6 +11,8 @@ from threading import current_thread
 from time import perf_counter
 from typing import Any
 
+from mergegraph.errors import MergeGraphError, RunError
+
 _MICROSECONDS = 1e6
 
 
@@ -64,3 +66,25 @@ class Trace:
 
 
 NO_TRACE = Trace(is_wanted=False)
+
+
+@contextmanager
+def traced(path: str | os.PathLike[str] | None) -> Iterator[Trace]:
+    """A trace for what happens in the block, written to a file after it; raises RunError."""
+    trace = Trace(is_wanted=path is not None)
+    if path is not None and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
+        raise MergeGraphError(
+            f"--trace {path}: cannot be written; name a file in a folder there is"
+        )
+    try:
+        yield trace
+    finally:
+        if path is not None:
+            _write_trace(trace, Path(path))
+
+
+def _write_trace(trace: Trace, path: Path) -> None:
+    try:
+        trace.write(path)
+    except OSError as error:
+        raise RunError(f"--trace {path}: cannot be written: {error.strerror}") from error

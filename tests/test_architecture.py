@@ -37,8 +37,8 @@ FLOORS = """
     hookspecs models recipe
     methods ops portions
     codecs factors files findings layered
-    config demo loops machine parameters tasks
-    bits errors instructions names rowmap spec strips trace
+    config demo loops machine parameters tasks trace
+    bits errors instructions names rowmap spec strips
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 import mergegraph
 from mergegraph import MergeGraphError, pipeline, strips
 from mergegraph.errors import RunError
+from mergegraph.machine import Disk
 from mergegraph.scheduling import fitting, schedule
 from mergegraph.trust.verification import verify
 from mergegraph.writing import room
@@ -536,8 +537,8 @@ def test_a_stage_may_round_what_later_stages_see(family, tmp_path):
 
 
 def test_too_small_a_disk_is_told_before_anything_is_written(family, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "free_space", lambda _path: 100)
-    with pytest.raises(MergeGraphError, match="GB are free"):
+    monkeypatch.setattr(room, "disk_of", lambda _path: Disk(1, 100))
+    with pytest.raises(MergeGraphError, match=r"the results take .*, 100 B are free; make room"):
         mergegraph.run(family(LINEAR), out=tmp_path / "out")
     assert not (tmp_path / "out.partial").exists()
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergegraph.errors import RunError
+from mergegraph.writing import writer as writer_module
 from mergegraph.writing.writer import BLOCK, File, Writer
 
 
@@ -100,3 +101,29 @@ def test_calls_come_after_what_was_handed_in_before(tmp_path):
         writer.then(lambda: seen.append((tmp_path / "file").read_bytes()))
         writer.drain()
     assert seen == [bytes(data.numpy())]
+
+
+def test_more_files_than_may_be_open_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "files_at_once", lambda: 2)
+    files = [make_file(tmp_path / str(i), 70_000) for i in range(6)]
+    parts = [random_bytes(70_000, i) for i in range(6)]
+    with Writer() as writer:
+        for start in (0, 35_000):
+            for file, part in zip(files, parts, strict=True):
+                writer.write(file, start, part[start : start + 35_000])
+        writer.drain()
+        assert sum(each._plain is not None for each in files) == 2
+    for file, part in zip(files, parts, strict=True):
+        file.close()
+        assert file.path.read_bytes() == bytes(part.numpy())
+
+
+def test_a_system_that_takes_no_bytes_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    monkeypatch.delattr(os, "O_DIRECT", raising=False)
+    file = make_file(tmp_path / "file", 100)
+    with Writer() as writer:
+        writer.write(file, 0, random_bytes(100, 1))
+        with pytest.raises(RunError, match="the system takes no bytes; mend that"):
+            writer.drain()
+    file.close()

@@ -25,7 +25,7 @@ from mergegraph.cli.options import (
     Threads,
     TraceFile,
 )
-from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.errors import MergeGraphError, RunError, refusal
 
 WIDEST = 100  # columns of prose
 
@@ -196,4 +196,10 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed again at the end
         typer.echo(f"the output cannot be written: {error.strerror}", err=True)
+        sys.exit(1)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        told = refusal(error)
+        if told is None or "--debug" in given:
+            raise
+        typer.echo(told, err=True)
         sys.exit(1)

@@ -18,10 +18,11 @@ def carry_out(prepared: Prepared, *, trace: Path | None, quiet: bool) -> None:
     """Run what is prepared, and tell of it."""
     from mergegraph import pipeline
     from mergegraph.progress import Display
+    from mergegraph.trace import traced
 
     display = Display(prepared.schedule, fetch_nbytes=prepared.fetch_nbytes, quiet=quiet)
     display.say(*prepared.notes)
-    with interruptible(), display, pipeline.traced(trace) as gathered:
+    with interruptible(), display, traced(trace) as gathered:
         summary = pipeline.finish(
             prepared, progress=display.advance, fetching=display.fetched, trace=gathered
         )

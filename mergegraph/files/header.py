@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.files.trees import LocalTree, Tree, place_in
+from mergegraph.files.stamps import Stamp
+from mergegraph.files.trees import LocalTree, Tree, place_in, stamp_in
 from mergegraph.spec import DTYPE_OF_CODE, Spec
 
 MAX_HEADER = 100_000_000  # what the safetensors library accepts, too
@@ -29,6 +30,7 @@ class Entry:
 
     Where only a part of it is meant, `whole` is the identity of all of it.
     Where the file has the tensor's axes in another order, `axes` are they, and the spec follows it.
+    `stamp` is what the file was when its header was read, if it is on disk.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Entry:
     identity: str
     axes: tuple[int, ...] = ()
     whole: str = ""
+    stamp: Stamp | None = field(default=None, compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[Entry, ...]:
@@ -94,13 +97,14 @@ def header_of(tree: Tree, name: str) -> Header:
     tensors, words = _parse(place, text)
     told = f"{tree.identity(name)}:{digest}"
     identity = sha256(told.encode()).hexdigest()[:32]  # short: every task key is made of one
+    stamp = stamp_in(tree, name)
     specs: dict[Spec, Spec] = {}  # equal ones are one object: tensors are many, shapes few
     entries = {}
     for each, found in tensors.items():
         spec = _spec_of(place, each, found)
         spec = specs.setdefault(spec, spec)
         offset = _offset(place, each, found, spec, start, size)
-        entries[each] = Entry(path, offset, spec, f"{identity}:{each}")
+        entries[each] = Entry(path, offset, spec, f"{identity}:{each}", stamp=stamp)
     _check_gaps(place, entries, start, size)
     return Header(entries, digest, size, words)
 

@@ -18,7 +18,7 @@ from mergegraph.errors import MergeGraphError
 from mergegraph.files.archives import Archive, Record, open_archive
 from mergegraph.files.header import MAX_HEADER, Entry, Header
 from mergegraph.files.nesting import state_in
-from mergegraph.files.trees import Tree
+from mergegraph.files.trees import Tree, stamp_in
 from mergegraph.spec import DTYPES, Spec
 
 _ZIP = b"PK\x03\x04"
@@ -40,12 +40,12 @@ def header_of_pickle(tree: Tree, name: str) -> Header:
     found = state_in(str(path), _unpickled(archive, text))
     digest = sha256(repr(sorted(archive.ends.items())).encode() + text).hexdigest()
     identity = sha256(f"{tree.identity(name)}:{digest}".encode()).hexdigest()[:32]
-    places = _Places(archive, {})
+    places, stamp = _Places(archive, {}), stamp_in(tree, name)
     entries = {}
     for key, tensor in found.tensors.items():
         at = places.of(key, tensor)
         own = f"{identity}:{at.offset}:{at.spec}:{at.axes}"  # names that share their bytes are one
-        entries[key] = Entry(path, at.offset, at.spec, own, at.axes)
+        entries[key] = Entry(path, at.offset, at.spec, own, at.axes, stamp=stamp)
     return Header(entries, digest, nbytes, notes=found.notes)
 
 

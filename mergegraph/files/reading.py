@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from mergegraph.errors import RunError
+from mergegraph.errors import ChangedError, RunError, refusal
 from mergegraph.files.header import Entry, Spliced
+from mergegraph.files.opened import OpenFiles
 from mergegraph.files.views import View, fill_view
 from mergegraph.rowmap import ABSENT, RowMap
 from mergegraph.spec import Spec
@@ -41,19 +42,18 @@ Readable = Entry | Spliced | MemoryEntry | View
 
 
 class Reader:
-    """Input files, each opened once; those that are elsewhere are read through their streams."""
+    """Input files, opened as they are read; those that are elsewhere come through their streams."""
 
     def __init__(self, streams: Mapping[Path, Stream]) -> None:
         self._streams = streams
-        self._files: dict[Path, int] = {}
-        self._lock = Lock()
+        self._files = OpenFiles()
+        self._lock = Lock()  # where a file has one place for all who read it
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for descriptor in self._files.values():
-            os.close(descriptor)
+        self._files.close()
 
     def read(
         self,
@@ -124,35 +124,33 @@ class Reader:
         offset = entry.offset + start * entry.spec.itemsize
         done = 0
         while done < len(buffer):
-            count = self._read_into(entry.path, buffer[done:] if done else buffer, offset + done)
+            count = self._read_into(entry, buffer[done:] if done else buffer, offset + done)
             if count == 0:
-                raise RunError(
+                raise ChangedError(
                     f"{entry.path}: ends before its tensors do; did it change meanwhile?"
                 )
             done += count
 
-    def _read_into(self, path: Path, buffer: memoryview, offset: int) -> int:
-        if path in self._streams:
-            found = self._streams[path](offset, offset + len(buffer))
+    def _read_into(self, entry: Entry, buffer: memoryview, offset: int) -> int:
+        if entry.path in self._streams:
+            found = self._streams[entry.path](offset, offset + len(buffer))
             buffer[: len(found)] = found
             return len(found)
         try:
-            descriptor = self._descriptor(path)
-            if hasattr(os, "preadv"):
-                return os.preadv(descriptor, [buffer], offset)
-            with self._lock:
-                os.lseek(descriptor, offset, os.SEEK_SET)
-                data = os.read(descriptor, len(buffer))
+            with self._files.descriptor(entry.path, entry.stamp) as descriptor:
+                if hasattr(os, "preadv"):
+                    return os.preadv(descriptor, [buffer], offset)
+                return self._read_in_turn(descriptor, buffer, offset)
         except OSError as error:
-            raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+            fact = refusal(error) or f"cannot be read: {error.strerror}"
+            raise RunError(f"{entry.path}: {fact}") from error
+
+    def _read_in_turn(self, descriptor: int, buffer: memoryview, offset: int) -> int:
+        with self._lock:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            data = os.read(descriptor, len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-    def _descriptor(self, path: Path) -> int:
-        with self._lock:
-            if path not in self._files:
-                self._files[path] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-            return self._files[path]
 
 
 def _part(tensor: Any, start: int, stop: int) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import Protocol
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.files.stamps import Stamp, check
 
 OnBytes = Callable[[int], None]  # told the bytes just fetched
 TREE = ("label", "root", "single", "is_local", "names", "nbytes", "read", "identity", "fetch")
@@ -59,6 +61,11 @@ def place_in(tree: Tree, name: str) -> str:
     return str(tree.root / name) if tree.is_local else f"{tree.label}/{name}"
 
 
+def stamp_in(tree: Tree | None, name: str) -> Stamp | None:
+    """What a file was when it was looked at; None of one that is elsewhere."""
+    return tree.stamps.get(name) if isinstance(tree, LocalTree) else None
+
+
 @dataclass(frozen=True)
 class Source:
     """Where models come from: a plugin opens what follows `scheme:` in a reference."""
@@ -69,12 +76,16 @@ class Source:
 
 @dataclass(frozen=True)
 class LocalTree:
-    """A directory on disk, or one file in it."""
+    """A directory on disk, or one file in it.
+
+    `stamps` are of the files that were looked at: all that is made of them counts on these.
+    """
 
     root: Path
     label: str
     single: str | None = None
     is_local: bool = True
+    stamps: dict[str, Stamp] = field(default_factory=dict, compare=False, repr=False)
 
     def names(self) -> tuple[str, ...]:
         """What is right in the directory; what lies deeper is looked for by who wants it."""
@@ -85,6 +96,7 @@ class LocalTree:
         """The size of a file; raises MergeGraphError if it is a directory, or a pipe."""
         with self._reporting(name):
             stat = (self.root / name).stat()
+            self._note(name, stat)
         if not S_ISREG(stat.st_mode):
             raise MergeGraphError(f"{self.root / name}: cannot be read: not a file")
         return stat.st_size
@@ -92,6 +104,7 @@ class LocalTree:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """The bytes of a file from start to stop."""
         with self._reporting(name), (self.root / name).open("rb") as file:
+            self._note(name, os.fstat(file.fileno()))
             file.seek(start)
             return file.read() if stop is None else file.read(stop - start)
 
@@ -100,10 +113,16 @@ class LocalTree:
         path = self.root / name
         with self._reporting(name):
             stat = path.stat()
+            self._note(name, stat)
             return f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
 
     def fetch(self, names: Iterable[str], on_bytes: OnBytes) -> None:
         """Nothing is left to do."""
+
+    def _note(self, name: str, found: os.stat_result) -> None:
+        """Remember a file as it is; raises ChangedError if it is another than before."""
+        stamp = Stamp.of(found)
+        check(self.root / name, self.stamps.setdefault(name, stamp), stamp)
 
     def _reporting(self, name: str) -> _Reporting:
         return _Reporting(self.root / name)

@@ -218,11 +218,16 @@ def _origin(recipe: Recipe, stage: Stage) -> Origin:
 
 
 def expanded(path: str | PathLike[str]) -> Path:
-    """A path with `~` put out in full, where it names a user that there is."""
+    """A path with `~` put out in full, where it names a user that there is.
+
+    Where it is a link to a directory, it is that one: a result belongs on the disk it is on.
+    """
+    found = Path(path)
     try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
+        found = found.expanduser()
+        return found.resolve() if found.is_symlink() and found.is_dir() else found
+    except (OSError, RuntimeError):  # what is wrong with it is told where it is used
+        return found
 
 
 def outputs_of(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
-from mergegraph.errors import KernelError, MergeGraphError
+from mergegraph.errors import KernelError, MergeGraphError, failed
 from mergegraph.files.reading import Reader
 from mergegraph.running.blocks import Desk, Room, Ties, run
 from mergegraph.running.fusing import Segment, fuse
@@ -230,7 +230,7 @@ class Computer:
         except MergeGraphError as error:
             raise KernelError(str(error)) from error
         except (Exception, SystemExit) as error:
-            raise KernelError(f"{task.op.name}: {type(error).__name__}: {error}") from error
+            raise failed(task.op.name, error) from error
         return value if task.op.cut == "fold" else _tensor(task, value)
 
     def write(self, strip: Strip, key: str) -> None:

@@ -143,6 +143,10 @@ def make_schedule(
     held = sum(known[key] for key in given)
     line = Line(Counter(designs), threads, together, lambda budget: reserve(budget) + held)
     fit = line.fit(budget)
+    if given and not fit.is_within:  # known values are a help, if there is room for them
+        return make_schedule(
+            plan, budget=budget, threads=threads, together=together, reserve=reserve, done=done
+        )
     if not fit.is_within:
         raise MergeGraphError(_too_large(fit, outputs, portions, designs))
     return Schedule(

@@ -12,8 +12,8 @@ from mergegraph.errors import MergeGraphError
 from mergegraph.files.header import read_header
 from mergegraph.machine import sized
 from mergegraph.provenance.manifest import MANIFEST, Manifest, read_manifest
+from mergegraph.writing.found import partial_path
 from mergegraph.writing.journal import JOURNAL, Run, is_at_work, read_journal
-from mergegraph.writing.result import partial_path
 
 _PARTIAL = ".partial"
 

@@ -110,6 +110,11 @@ class Journal:
             fact = "another run has just finished it; run the command again"
             raise MergeGraphError(f"{self._path.parent}: {fact}")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this run has it."""
+        return self._file is not None
+
     def begin(self, bond: Mapping[str, str]) -> None:
         """Start from nothing."""
         self._file.truncate(0)

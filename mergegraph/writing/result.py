@@ -3,109 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mergegraph.config import config_files
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.files.header import Entry
-from mergegraph.files.jsonfiles import read_json
-from mergegraph.machine import boot, usable_cores
+from mergegraph.files.trees import stamp_in
+from mergegraph.machine import usable_cores
 from mergegraph.plans import Directory, Output
 from mergegraph.provenance.card import card_text, default_name
 from mergegraph.provenance.digesting import digest_file, digest_range, digest_tensors
 from mergegraph.provenance.frontmatter import CARD
 from mergegraph.provenance.manifest import MANIFEST, Manifest
-from mergegraph.writing.bond import Bond, changes
-from mergegraph.writing.journal import JOURNAL, Journal, Work, read_journal, tensor_line
+from mergegraph.writing.copying import copy_file
+from mergegraph.writing.found import Found, partial_path, replaced_path
+from mergegraph.writing.journal import JOURNAL, Journal, read_journal, tensor_line
 from mergegraph.writing.shards import Shard, Slot, create, index_texts
+from mergegraph.writing.syncing import sync_folder, sync_tree
 from mergegraph.writing.writer import File, Writer, cannot_write
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is where a result is to be: all of it, or unfinished work to go on with.
-
-    `lost` are tensors that the work says are finished, and that are not as they were.
-    """
-
-    bond: Bond
-    is_done: bool = False
-    work: Work = field(default_factory=Work)
-    lost: frozenset[str] = frozenset()
-    note: str | None = None
-
-    @property
-    def finished(self) -> dict[str, str]:
-        """The SHA-256 of each tensor that is finished."""
-        return {n: digest for n, digest in self.work.finished.items() if n not in self.lost}
-
-
-def look(directory: Directory, shards: tuple[Shard, ...], bond: Bond, *, restart: bool) -> Found:
-    """See what an earlier run left; raises MergeGraphError if it is in the way."""
-    path = directory.path
-    _check_writable(path)
-    if path.exists():
-        _check_in_the_way(directory, restart=restart)
-        if not restart and (path / MANIFEST).is_file():
-            return Found(bond, is_done=True, note=f"{path}: done already, with this plan")
-    partial = partial_path(path)
-    if not partial.exists():
-        return Found(bond)
-    if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
-        raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
-    work = read_journal(partial)
-    if unusable := _unusable(partial, shards, bond, work):
-        return Found(bond, note=f"{partial}: not gone on with, {unusable}; starting anew")
-    return _unfinished(partial, shards, bond, work)
-
-
-def _unusable(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> str:
-    """Why unfinished work cannot be gone on with; nothing if it can, or if there is none."""
-    if not work.bond:
-        return "its journal is damaged" if work.is_damaged else ""
-    if changed := changes(work.bond, bond):
-        return f"as it was begun before {changed} changed"
-    for each in shards:
-        file = partial / each.file
-        if not file.is_file() or file.stat().st_size != each.nbytes:
-            return f"as {each.file} is missing or cut"
-    return ""
-
-
-def _unfinished(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> Found:
-    """Work to go on with; after the machine itself went down, what is finished is read again."""
-    slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
-    lost: frozenset[str] = frozenset()
-    if work.runs and work.runs[-1].boot != boot():
-        there = {name: slots[name] for name in work.finished if name in slots}
-        lost = frozenset(_lost(partial, there, work.finished))
-    finished = len(work.finished) - len(lost)
-    told = f"{partial}: continuing, {finished} of {max(len(slots), finished)} tensors are finished"
-    if lost:
-        told += f"; {len(lost)} did not outlast the machine's going down and are made again"
-    is_begun = finished or lost or work.values or work.milestones
-    return Found(bond, work=work, lost=lost, note=told if is_begun else None)
-
-
-def _lost(partial: Path, slots: Mapping[str, Slot], digests: Mapping[str, str]) -> Iterator[str]:
-    """The tensors whose bytes are not those that were written."""
-    entries = {n: Entry(partial / s.file, s.offset, s.spec, n) for n, s in slots.items()}
-    try:
-        found = digest_tensors(entries, usable_cores())
-    except RunError:
-        yield from slots
-        return
-    yield from (name for name in slots if found[name].sha256 != digests[name])
-
-
-def partial_path(path: Path) -> Path:
-    """Where a result is while it is not whole."""
-    return path.with_name(f"{path.name}.partial")
 
 
 class Result:
@@ -197,10 +116,27 @@ class Result:
         self._close_files()
         try:
             self._add_sides(manifest)
+            self._sync()
             _put_in_place(self.partial, self.directory.path)
         except OSError as error:
             raise cannot_write(self.partial, error) from error
         self._journal.close()
+
+    def _sync(self) -> None:
+        """Have all of it on the disk.
+
+        Of bytes that are lost on their way there a system tells once, and not which: none is good.
+        """
+        try:
+            sync_tree(self.partial)
+        except OSError:
+            self.spoil()
+            raise
+
+    def spoil(self) -> None:
+        """Have the next run start from the beginning: what is there is not to be taken for good."""
+        if self._journal.is_open:
+            self._journal.begin({})
 
     def close(self) -> None:
         """Close all files."""
@@ -239,7 +175,7 @@ class Result:
         for name in sides.names:
             target = self.partial / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / name, target)
+            copy_file(root / name, target, stamp_in(sides.tree, name))
         written = {**(sides.texts or {}), **index_texts(self.shards)}
         for name, part in config_files(config):
             written[name] = json.dumps(part, indent=2) + "\n"
@@ -273,7 +209,7 @@ class SlotSink:
 def tidy(path: Path) -> None:
     """Clear away what a run leaves that is killed just when its result is in place."""
     (path / JOURNAL).unlink(missing_ok=True)
-    replaced = _replaced_path(path)
+    replaced = replaced_path(path)
     if (replaced / MANIFEST).is_file():
         shutil.rmtree(replaced, ignore_errors=True)
 
@@ -281,45 +217,14 @@ def tidy(path: Path) -> None:
 def _put_in_place(partial: Path, path: Path) -> None:
     """Rename a result that is whole; killed between any two lines, the next run ends the work."""
     tidy(path)
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        path.rmdir()
     if path.exists():
-        path.rename(_replaced_path(path))
+        path.rename(replaced_path(path))
     partial.rename(path)
-    tidy(path)
-
-
-def _replaced_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.replaced")
-
-
-def _check_writable(path: Path) -> None:
-    """A directory can be made here, as far as can be told without making it."""
     try:
-        _replaced_path(path).exists()
+        sync_folder(path.parent)
     except OSError as error:
-        fact = f"cannot be made: {error.strerror}; choose another --out"
-        raise MergeGraphError(f"{path}: {fact}") from error
-    above = path.parent
-    while not above.exists() and above != above.parent:
-        above = above.parent
-    if path.is_symlink() and not path.exists():
-        raise MergeGraphError(f"{path}: is a link that leads nowhere; choose another --out")
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise MergeGraphError(f"{path}: cannot be made in {above}; choose another --out")
-
-
-def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
-    path = directory.path
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    if not (path / MANIFEST).is_file():
-        raise MergeGraphError(
-            f"{path}: exists and is not a result of mergegraph; choose another --out"
-        )
-    manifest = read_json(path / MANIFEST)
-    if not restart and manifest.get("key") != directory.key:
-        raise MergeGraphError(
-            f"{path}: holds the result of another plan; choose another --out, or --restart"
-        )
-    for file, nbytes in manifest.get("files", {}).items() if not restart else ():
-        if not (path / file).is_file() or (path / file).stat().st_size != nbytes:
-            raise MergeGraphError(f"{path}: {file} is missing or cut; make it anew with --restart")
+        fact = "is whole, but whether a power cut would leave it its name, the disk does not tell"
+        raise RunError(f"{path}: {fact}: {error.strerror}") from error
+    tidy(path)

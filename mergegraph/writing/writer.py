@@ -8,70 +8,92 @@ fill whole blocks goes the ordinary way.
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from mmap import mmap
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Condition, Event, Thread
 from typing import Any
 
-from mergegraph.errors import RunError
+from mergegraph.errors import RunError, refusal
+from mergegraph.machine import disk_of, files_at_once, sized
 from mergegraph.trace import NO_TRACE, Trace
 
+PARTIAL = ".partial"  # what the directory of an unfinished result ends in
 BLOCK = 4096  # what disks want offsets, lengths and addresses to be multiples of
 _CHUNK = 256 * 1024  # bytes of a buffer
 _BUFFERS = 16
 _TOGETHER = 8  # buffers written by one call
 _WORTHWHILE = 64 * 1024  # bytes; to go past the cache with less takes longer
+_FINAL = {EDQUOT, EFBIG, EIO, ENOSPC, EROFS}  # whichever way one writes
 _DIRTY = 8 * 1024 * 1024  # bytes that may gather in the cache before they are sent to the disk
 
 
 class File:
-    """A file that is being written: past the page cache where it can be, else through it."""
+    """A file that is being written: past the page cache where it can be, else through it.
+
+    It is opened when there is something to write, and again after it was closed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.plain = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+        self._plain: int | None = None
         self._direct: int | None = None
+        self._takes_direct = hasattr(os, "O_DIRECT")
         self._dirty = 0
-        try:
-            self._direct = os.open(path, os.O_WRONLY | os.O_DIRECT)
-        except (OSError, AttributeError):
-            return
 
     def close(self) -> None:
-        """Close it."""
-        os.close(self.plain)
-        self._no_longer_direct()
+        """Close it, if only for now: systems allow a process so many open files."""
+        for descriptor in (self._plain, self._direct):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._plain = self._direct = None
+
+    def _open(self) -> int:
+        if self._plain is None:
+            self._plain = os.open(self.path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+            if self._takes_direct:
+                try:
+                    self._direct = os.open(self.path, os.O_WRONLY | os.O_DIRECT)
+                except OSError:
+                    self._takes_direct = False
+        return self._plain
 
     def write(self, offset: int, parts: list[memoryview], *, whole_blocks: bool) -> None:
         """Write neighbouring parts, the first of which stands at `offset`."""
         nbytes = sum(map(len, parts))
         done = 0
+        plain = self._open()
         if self._direct is not None and whole_blocks and nbytes >= _WORTHWHILE:
             try:
                 done = os.pwritev(self._direct, parts, offset)
-            except OSError:  # a full disk is told below; and some take O_DIRECT, but not the bytes
-                self._no_longer_direct()
+            except OSError as error:
+                if error.errno in _FINAL:
+                    raise
+                self._no_longer_direct()  # some take O_DIRECT, but not the bytes
         for part in parts:
             if done < len(part):
-                self._write_plainly(offset + done, part[done:])
+                self._write_plainly(plain, offset + done, part[done:])
             offset += len(part)
             done = max(0, done - len(part))
 
-    def _write_plainly(self, offset: int, data: memoryview) -> None:
+    def _write_plainly(self, plain: int, offset: int, data: memoryview) -> None:
         self._dirty += len(data)
         while data:
-            count = _write_at(self.plain, data, offset)
+            count = _write_at(plain, data, offset)
+            if count == 0:
+                raise OSError(EIO, "the system takes no bytes")
             data, offset = data[count:], offset + count
         if self._dirty >= _DIRTY and hasattr(os, "posix_fadvise"):
             first = max(0, offset - 8 * _DIRTY)
-            os.posix_fadvise(self.plain, first, offset - first, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(plain, first, offset - first, os.POSIX_FADV_DONTNEED)
             self._dirty = 0
 
     def _no_longer_direct(self) -> None:
+        self._takes_direct = False
         if self._direct is not None:
             os.close(self._direct)
             self._direct = None
@@ -117,6 +139,8 @@ class Writer:
         self._arrival = Condition()
         self._error: BaseException | None = None
         self._end = Event()
+        self._written: OrderedDict[File, None] = OrderedDict()  # last the one written last
+        self._most = files_at_once()
         Thread(target=self._work, name="writer", daemon=True).start()
 
     def __enter__(self) -> Writer:
@@ -182,10 +206,18 @@ class Writer:
                 jobs.append(self._jobs.popleft())
             return jobs
 
+    def _make_room(self, file: File) -> None:
+        """Close those that were written longest ago."""
+        self._written[file] = None
+        self._written.move_to_end(file)
+        while len(self._written) > self._most:
+            self._written.popitem(last=False)[0].close()
+
     def _put_down(self, pieces: list[_Piece]) -> None:
         file, parts = pieces[0].file, [each.data for each in pieces]
         try:
             if self._error is None:
+                self._make_room(file)
                 with self._trace.span("write", file=file.path.name, nbytes=sum(map(len, parts))):
                     file.write(pieces[0].offset, parts, whole_blocks=pieces[0].is_whole)
         except OSError as error:
@@ -197,7 +229,33 @@ class Writer:
 
 def cannot_write(path: Path, error: OSError) -> RunError:
     """What to tell the user of a failed write."""
-    return RunError(f"{path}: cannot be written: {error.strerror or error}")
+    fact = f"{path}: cannot be written: {error.strerror or error}"
+    if error.errno in (ENOSPC, EDQUOT):
+        missing = missing_room(path)
+        more = f"; about {sized(missing)} more are needed" if missing > 0 else ""
+        return RunError(f"{fact}{more}; make room, and the same command continues")
+    if error.errno == EFBIG:
+        return RunError(f"{fact}; allow larger files with ulimit -f, or less with --shard-size")
+    if told := refusal(error):
+        return RunError(f"{path}: {told}")
+    return RunError(f"{fact}; mend that, and the same command continues")
+
+
+def missing_room(path: Path) -> int:
+    """The bytes that an unfinished result is still to take, less those that are free."""
+    folder = next((each for each in (path, *path.parents) if each.suffix == PARTIAL), None)
+    if folder is None:
+        return 0
+    try:
+        return unwritten(folder) - disk_of(folder).free
+    except OSError:
+        return 0
+
+
+def unwritten(folder: Path) -> int:
+    """The bytes of files, all below a folder, for which the disk has not yet given room."""
+    found = (each.stat() for each in folder.rglob("*") if each.is_file())
+    return sum(max(0, each.st_size - 512 * getattr(each, "st_blocks", 0)) for each in found)
 
 
 def _pieces(offset: int, nbytes: int) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import mergegraph
 from mergegraph import MergeGraphError
 from mergegraph.errors import RunError
+from mergegraph.machine import Disk
 from mergegraph.testing import tiny_checkpoint
 
 
@@ -185,7 +186,7 @@ def test_model_that_goes_away_meanwhile_ends_in_a_sentence(
 def test_too_small_a_disk_for_what_is_fetched_is_told(hub, remote, connected, monkeypatch):
     from mergegraph.writing import room
 
-    monkeypatch.setattr(room, "free_space", lambda _path: 10)
+    monkeypatch.setattr(room, "disk_of", lambda _path: Disk(1, 10))
     with pytest.raises(MergeGraphError, match=r"the files to fetch take .* with --stream"):
         mergegraph.plan(remote)
 

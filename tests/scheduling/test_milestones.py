@@ -5,11 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from drawn import MIB, drawn_plan, feasible
+from drawn import MIB, drawn_plan, feasible, first_of, tensor_task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mergegraph import strips
+from mergegraph import ops, strips
+from mergegraph.plans import Output, plan_of
 from mergegraph.running import milestones
 from mergegraph.running.dispatch import bytes_of
 from mergegraph.running.execute import execute
@@ -71,3 +72,13 @@ def test_a_run_goes_on_from_any_note(noted_often, data, threads):
         execute(again, found, left=left, log=Notes(found))
         for each, sink in zip(again.outputs, found, strict=True):
             assert sink.tensor.equal(outputs[each.name].tensor)
+
+
+def test_known_values_are_computed_again_where_they_find_no_room():
+    a, b = tensor_task(1, 300, 700), tensor_task(2, 300, 700)
+    factor = first_of(ops.absolute_sums(b))
+    plan = plan_of([Output("out", "w", ops.scale_by(a, factor))], [])
+    least = make_schedule(plan, budget=64 * MIB).peak_nbytes
+    known = {factor.key: least}
+    assert make_schedule(plan, budget=least, known=known).given == frozenset()
+    assert make_schedule(plan, budget=3 * least, known=known).given == {factor.key}

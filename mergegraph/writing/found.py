@@ -1,0 +1,140 @@
+"""What is where a result is to be: all of it, unfinished work, or something in the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.files.header import Entry
+from mergegraph.files.jsonfiles import read_json
+from mergegraph.machine import boot, usable_cores
+from mergegraph.plans import Directory
+from mergegraph.provenance.digesting import digest_tensors
+from mergegraph.provenance.manifest import MANIFEST
+from mergegraph.writing.bond import Bond, changes
+from mergegraph.writing.journal import JOURNAL, Work, read_journal
+from mergegraph.writing.shards import Shard, Slot
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is where a result is to be: all of it, or unfinished work to go on with.
+
+    `lost` are tensors that the work says are finished, and that are not as they were.
+    """
+
+    bond: Bond
+    is_done: bool = False
+    work: Work = field(default_factory=Work)
+    lost: frozenset[str] = frozenset()
+    note: str | None = None
+
+    @property
+    def finished(self) -> dict[str, str]:
+        """The SHA-256 of each tensor that is finished."""
+        return {n: digest for n, digest in self.work.finished.items() if n not in self.lost}
+
+
+def look(directory: Directory, shards: tuple[Shard, ...], bond: Bond, *, restart: bool) -> Found:
+    """See what an earlier run left; raises MergeGraphError if it is in the way."""
+    path = directory.path
+    _check_writable(path)
+    if path.exists():
+        _check_in_the_way(directory, restart=restart)
+        if not restart and (path / MANIFEST).is_file():
+            return Found(bond, is_done=True, note=f"{path}: done already, with this plan")
+    partial = partial_path(path)
+    if not partial.exists():
+        return Found(bond)
+    if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
+        raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
+    work = read_journal(partial)
+    if unusable := _unusable(partial, shards, bond, work):
+        return Found(bond, note=f"{partial}: not gone on with, {unusable}; starting anew")
+    return _unfinished(partial, shards, bond, work)
+
+
+def _unusable(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> str:
+    """Why unfinished work cannot be gone on with; nothing if it can, or if there is none."""
+    if not work.bond:
+        return "its journal is damaged" if work.is_damaged else ""
+    if changed := changes(work.bond, bond):
+        return f"as it was begun before {changed} changed"
+    for each in shards:
+        file = partial / each.file
+        if not file.is_file() or file.stat().st_size != each.nbytes:
+            return f"as {each.file} is missing or cut"
+    return ""
+
+
+def _unfinished(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> Found:
+    """Work to go on with; after the machine itself went down, what is finished is read again."""
+    slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
+    lost: frozenset[str] = frozenset()
+    if work.runs and work.runs[-1].boot != boot():
+        there = {name: slots[name] for name in work.finished if name in slots}
+        lost = frozenset(_lost(partial, there, work.finished))
+    finished = len(work.finished) - len(lost)
+    told = f"{partial}: continuing, {finished} of {max(len(slots), finished)} tensors are finished"
+    if lost:
+        told += f"; {len(lost)} did not outlast the machine's going down and are made again"
+    is_begun = finished or lost or work.values or work.milestones
+    return Found(bond, work=work, lost=lost, note=told if is_begun else None)
+
+
+def _lost(partial: Path, slots: Mapping[str, Slot], digests: Mapping[str, str]) -> Iterator[str]:
+    """The tensors whose bytes are not those that were written."""
+    entries = {n: Entry(partial / s.file, s.offset, s.spec, n) for n, s in slots.items()}
+    try:
+        found = digest_tensors(entries, usable_cores())
+    except RunError:
+        yield from slots
+        return
+    yield from (name for name in slots if found[name].sha256 != digests[name])
+
+
+def partial_path(path: Path) -> Path:
+    """Where a result is while it is not whole."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def replaced_path(path: Path) -> Path:
+    """Where an older result is until the new one is in its place."""
+    return path.with_name(f"{path.name}.replaced")
+
+
+def _check_writable(path: Path) -> None:
+    """A directory can be made here, as far as can be told without making it."""
+    try:
+        replaced_path(path).exists()
+    except OSError as error:
+        fact = f"cannot be made: {error.strerror}; choose another --out"
+        raise MergeGraphError(f"{path}: {fact}") from error
+    above = path.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if path.is_symlink() and not path.exists():
+        raise MergeGraphError(f"{path}: is a link that leads nowhere; choose another --out")
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise MergeGraphError(f"{path}: cannot be made in {above}; choose another --out")
+
+
+def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
+    path = directory.path
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if not (path / MANIFEST).is_file():
+        raise MergeGraphError(
+            f"{path}: exists and is not a result of mergegraph; choose another --out"
+        )
+    manifest = read_json(path / MANIFEST)
+    if not restart and manifest.get("key") != directory.key:
+        raise MergeGraphError(
+            f"{path}: holds the result of another plan; choose another --out, or --restart"
+        )
+    for file, nbytes in manifest.get("files", {}).items() if not restart else ():
+        if not (path / file).is_file() or (path / file).stat().st_size != nbytes:
+            raise MergeGraphError(f"{path}: {file} is missing or cut; make it anew with --restart")
