@@ -10,6 +10,7 @@ from mergegraph.files.trees import LocalTree, Source, Tree
 from mergegraph.hookspecs import hookimpl
 from mergegraph.methods import About, Method, Request, method
 from mergegraph.parameters import Between, PerModel
+from mergegraph.secrecy import discreet
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
@@ -34,6 +35,7 @@ __all__ = [
     "Spec",
     "Task",
     "Tree",
+    "discreet",
     "hookimpl",
     "merge",
     "method",

@@ -9,9 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from mergegraph.secrecy import without_secrets
+
 
 class MergeGraphError(Exception):
-    """Something the user can mend; its text says what, where and how. Printed without traceback."""
+    """Something the user can mend; its text says what, where and how. Printed without traceback.
+
+    Whatever the text was made of, no token or password is read in it.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(without_secrets(text))
 
 
 class RunError(MergeGraphError):

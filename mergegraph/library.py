@@ -14,6 +14,7 @@ from mergegraph.files.trees import TREE, LocalTree, Source, Tree
 from mergegraph.files.weights import GGUF, KINDS, not_read
 from mergegraph.models.decoding import decoded
 from mergegraph.models.model import Model, checkpoint_model
+from mergegraph.secrecy import without_secrets
 
 _HUB = "hf"  # the scheme of references without one
 _How = Callable[[str, Tree], Checkpoint]
@@ -73,6 +74,9 @@ class Library:
     def _find(self, reference: str) -> Tree:
         if exists(reference):
             return _on_disk(reference)
+        if without_secrets(reference) != reference:
+            fact = "references are written into results, so they may hold no token, password or"
+            raise MergeGraphError(f"{reference}: {fact} signature; give it by the environment")
         if found := scheme_of(reference):
             scheme, rest = found
             if scheme in self._sources:

@@ -39,6 +39,7 @@ FLOORS = """
     codecs factors files findings layered
     config demo loops machine parameters tasks trace
     bits errors instructions names rowmap spec strips
+    secrecy
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}
 # what `import mergegraph` imports
@@ -50,6 +51,7 @@ DOOR = {
     "hookspecs",
     "methods",
     "parameters",
+    "secrecy",
     "spec",
     "tasks",
 }

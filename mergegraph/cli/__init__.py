@@ -14,6 +14,7 @@ import typer
 from mergegraph.cli import making
 from mergegraph.cli import results as trust
 from mergegraph.cli.carrying import carry_out
+from mergegraph.cli.guarding import guarded
 from mergegraph.cli.options import (
     Debug,
     Device,
@@ -182,7 +183,11 @@ trust.add_to(app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of the user's come out as sentences."""
-    given = sys.argv[1:] if arguments is None else arguments
+    with guarded():
+        _carry_out(sys.argv[1:] if arguments is None else arguments)
+
+
+def _carry_out(given: list[str]) -> None:
     try:
         app(given)
     except MergeGraphError as error:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
 from mergegraph.moe.grammar import ExpertEntry, MixtureEntry
 from mergegraph.recipe.checking import fact_of
+from mergegraph.recipe.private import secret_lines, secret_values
 from mergegraph.recipe.reading import text_of
 from mergegraph.recipe.source import Document, read_documents
 
@@ -48,7 +49,8 @@ class Mixture:
 
     @property
     def notes(self) -> Iterator[str]:
-        """What the recipe says without effect."""
+        """What the recipe says without effect, and what of it is not told."""
+        yield from secret_lines(self.file, self.text)
         told = [each for each in self.experts if any((*each.positive, *each.negative))]
         if self.gate_mode in BY_CHANCE and told:
             why = f"gates are drawn by gate_mode {self.gate_mode}"
@@ -82,7 +84,7 @@ class _Reading:
     def __init__(self, document: Document, text: str) -> None:
         self.document = document
         self.text = text
-        self.problems = list(document.problems)
+        self.problems = [*document.problems, *secret_values(document)]
 
     def mixture(self) -> Mixture:
         data = self.document.data

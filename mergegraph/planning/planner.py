@@ -20,6 +20,7 @@ from mergegraph.ops.arithmetic import load
 from mergegraph.ops.folds import count_nonfinite
 from mergegraph.planning.ordering import in_order
 from mergegraph.planning.partition import in_parts
+from mergegraph.planning.places import wandering
 from mergegraph.planning.planned import main_dtypes, overlaps, result_key, whole_plan
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.recipe import Recipe, Stage
@@ -107,6 +108,7 @@ class _Planner:
             is_result = stage is recipe.result
             if is_result or stage.out is not None:
                 path = expanded(stage.out) if stage.out is not None else place
+                self.problems += wandering(stage, path, place)
                 self.write(recipe, stage, made, path, seed)
 
     def over_one(self, stage: Stage, models: Mapping[str, Model]) -> Mapping[str, Model]:

@@ -13,6 +13,7 @@ from mergegraph.errors import MergeGraphError
 from mergegraph.files.jsonfiles import parse_json
 from mergegraph.provenance.discretion import without_home, without_places
 from mergegraph.provenance.lineage import Ancestor, read_ancestor
+from mergegraph.secrecy import without_secrets
 
 MANIFEST = "mergegraph.json"
 FORMAT = 2  # 1 told neither side files, nor papers, nor what inputs were made of
@@ -100,13 +101,13 @@ class Manifest:
         }
         return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
-    def without_home(self) -> Manifest:
-        """The manifest with `~` in place of the user's home directory."""
-        return self._retold(without_home)
+    def discreet(self) -> Manifest:
+        """The manifest with `~` in place of the user's home directory, and without secrets."""
+        return self._retold(lambda text: without_home(without_secrets(text)))
 
     def for_others(self) -> Manifest:
         """The manifest as others may see it: local paths are cut down to their last parts."""
-        told = self.without_home()
+        told = self.discreet()
         models = [each.model for parent in told.inputs for each in parent]
         texts = (told.made.text, *told.made.settings, *models)
         return told._retold(without_places(texts, models))  # noqa: SLF001 - its own
@@ -114,6 +115,7 @@ class Manifest:
     def _retold(self, tell: Callable[[str], str]) -> Manifest:
         made = replace(
             self.made,
+            recipe=tell(self.made.recipe),
             text=tell(self.made.text),
             settings=tuple(tell(each) for each in self.made.settings),
         )
@@ -187,8 +189,15 @@ def _renamed(ancestor: Ancestor, tell: Callable[[str], str]) -> Ancestor:
     return replace(
         ancestor,
         model=tell(ancestor.model),
+        at=None if ancestor.at is None else tell(ancestor.at),
+        card={key: _told(value, tell) for key, value in ancestor.card.items()},
         inputs=tuple(_renamed(each, tell) for each in ancestor.inputs),
     )
+
+
+def _told(value: Any, tell: Callable[[str], str]) -> Any:
+    """A value of a card, which is a word or a list of them."""
+    return tell(value) if isinstance(value, str) else [tell(each) for each in value]
 
 
 # -- values from outside ---------------------------------------------------------------------

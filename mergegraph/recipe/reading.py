@@ -8,6 +8,7 @@ from pathlib import Path
 from mergegraph.errors import MergeGraphError
 from mergegraph.methods import Method
 from mergegraph.recipe.linking import problems_between, result_of, standing, unused
+from mergegraph.recipe.private import secret_lines, secret_values
 from mergegraph.recipe.settings import apply_setting
 from mergegraph.recipe.source import read_documents
 from mergegraph.recipe.stages import StageReader
@@ -51,6 +52,7 @@ def parse_recipe(
     readers = [StageReader(document, methods) for document in documents]
     stages = [reader.stage for reader in readers if reader.stage is not None]
     problems = [problem for reader in readers for problem in reader.problems]
+    problems += [each for document in documents for each in secret_values(document)]
     problems += problems_between(stages)
     if len(stages) == len(documents):
         problems += unused(stages)
@@ -60,6 +62,6 @@ def parse_recipe(
         text=text,
         stages=tuple(standing(stages, lost)),
         result=result_of(stages),
-        notes=tuple(note for reader in readers for note in reader.notes),
+        notes=(*secret_lines(file, text), *(note for each in readers for note in each.notes)),
         problems=tuple(problems),
     )

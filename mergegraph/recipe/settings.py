@@ -8,6 +8,8 @@ from typing import Any
 from mergegraph.errors import MergeGraphError
 from mergegraph.recipe.source import Document, read_documents
 
+OPTION = "--set"
+
 
 def apply_setting(setting: str, documents: Sequence[Document]) -> None:
     """Change a value of the result's document, or of a named stage's."""
@@ -16,16 +18,16 @@ def apply_setting(setting: str, documents: Sequence[Document]) -> None:
     steps = dotted.split(".")
     if not given or not all(steps):
         remedy = "write KEY=VALUE, or STAGE:KEY=VALUE for a named stage"
-        raise MergeGraphError(f"--set {setting}: {remedy}")
+        raise MergeGraphError(f"{OPTION} {setting}: {remedy}")
     target = _target(documents, stage if named else None)
     if target is None:
-        raise MergeGraphError(f"--set {setting}: no stage is named '{stage}'")
+        raise MergeGraphError(f"{OPTION} {setting}: no stage is named '{stage}'")
     value = _value(setting, text)
     path = tuple(int(step) if step.isdecimal() else step for step in steps)
     try:
-        target.set(path, value, f"--set {setting}")
+        target.set(path, value, f"{OPTION} {setting}")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise MergeGraphError(f"--set {setting}: the recipe has no such place") from error
+        raise MergeGraphError(f"{OPTION} {setting}: the recipe has no such place") from error
 
 
 def _target(documents: Sequence[Document], stage: str | None) -> Document | None:
@@ -38,7 +40,7 @@ def _target(documents: Sequence[Document], stage: str | None) -> Document | None
 
 def _value(setting: str, text: str) -> Any:
     """A value on the command line, read as YAML."""
-    documents = read_documents(f"--set {setting}", text)
+    documents = read_documents(f"{OPTION} {setting}", text)
     if any(each.problems for each in documents) or len(documents) > 1:
-        raise MergeGraphError(f"--set {setting}: '{text}' is not one value")
+        raise MergeGraphError(f"{OPTION} {setting}: '{text}' is not one value")
     return documents[0].data if documents else None

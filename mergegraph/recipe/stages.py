@@ -94,6 +94,7 @@ class StageReader:
             chat_template=found.chat_template,
             place=self.document.place(()),
             adapter=self.adapter(found),
+            out_place=self.document.place(("out",)),
         )
 
     def adapter(self, found: grammar.DocumentEntry) -> AdapterRank | None:

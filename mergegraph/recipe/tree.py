@@ -89,7 +89,8 @@ class TokenizerRules:
 class Stage:
     """One merge of a recipe; a model to the stages after it.
 
-    `lacking` is what is wrong with it unless its models are adapters, whose base is known.
+    `out_place` is where `out` is said, and `lacking` what is wrong with it unless its models are
+    adapters, whose base is known.
     """
 
     name: str | None
@@ -109,6 +110,7 @@ class Stage:
     place: str
     adapter: AdapterRank | None = None
     lacking: Problem | None = None
+    out_place: str = ""
 
     def models(self) -> Iterator[tuple[str, str]]:
         """Every model it names, with the place: the base first."""

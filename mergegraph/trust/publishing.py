@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -13,12 +13,14 @@ from typing import Any
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.files.jsonfiles import read_json
 from mergegraph.files.references import is_hub_id
+from mergegraph.files.sidefiles import stays_inside
 from mergegraph.provenance.card import card_facts, card_text
 from mergegraph.provenance.digesting import digest_file
 from mergegraph.provenance.discretion import is_local_path, last_part, without_home
 from mergegraph.provenance.frontmatter import CARD, front_matter, parse_card, words
 from mergegraph.provenance.licences import inherited
 from mergegraph.provenance.manifest import MANIFEST, Manifest, read_manifest
+from mergegraph.secrecy import discreet, without_secrets
 from mergegraph.writing.shards import is_shard
 
 _LARGEST = 2**26  # bytes of a text that is looked through
@@ -39,7 +41,8 @@ class Parcel:
 def parcel(folder: Path, repo: str) -> Parcel:
     """A result made ready for others: its card right, nothing private in its texts.
 
-    Raises MergeGraphError if it is no result, or `repo` is no name on the Hub.
+    Raises MergeGraphError if it is no result, files of it are links to somewhere else, or `repo`
+    is no name on the Hub.
     """
     _check_name(repo)
     manifest = read_manifest(folder)
@@ -47,13 +50,15 @@ def parcel(folder: Path, repo: str) -> Parcel:
         raise MergeGraphError(f"{folder}: holds no {MANIFEST}; only results can be pushed")
     told = manifest.for_others()
     files = tuple(name for name in (*manifest.files, *_sides(folder, manifest)) if name != CARD)
+    _check_links(folder, (*files, CARD, MANIFEST))
     texts = {name: text for name in files if (text := _retold(folder, name)) is not None}
     texts[CARD] = _card(folder, manifest, told, repo, {*files, CARD})
     digests = {name: _digest(folder, name, texts) for name in (*files, CARD)}
     sides = {name: found for name, found in digests.items() if name not in manifest.files}
     texts[MANIFEST] = replace(told, sides=sides).text()
     warning = inherited(told.inputs).warning
-    return Parcel(folder, repo, files, texts, () if warning is None else (warning,))
+    warnings = [*_secret(folder, (*files, CARD, MANIFEST)), *([] if warning is None else [warning])]
+    return Parcel(folder, repo, files, texts, tuple(warnings))
 
 
 def _check_name(repo: str) -> None:
@@ -84,23 +89,49 @@ def _sides(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     )
 
 
+def _check_links(folder: Path, names: Iterable[str]) -> None:
+    """Raises MergeGraphError for files that are elsewhere: nobody meant to send those."""
+    for name in names:
+        if not stays_inside(folder / name, folder):
+            fact = "is a link that leads out of it; put a copy there, or take it out"
+            raise MergeGraphError(f"{folder}: {name} {fact}")
+
+
+def _secret(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Warnings of texts from which a secret is taken before they are sent."""
+    for name in names:
+        text = _text(folder, name)
+        if text is not None and without_secrets(text) != text:
+            fact = "a token or password is left out of it; take it out here, and have it revoked"
+            yield f"{folder}: {name}: {fact}"
+
+
 def _digest(folder: Path, name: str, texts: Mapping[str, str]) -> str:
     return sha256(texts[name].encode()).hexdigest() if name in texts else digest_file(folder / name)
 
 
 def _retold(folder: Path, name: str) -> str | None:
     """A text file's text where something private was taken out of it; None where there is none."""
+    text = _text(folder, name)
+    if text is None:
+        return None
     path = folder / name
-    if path.suffix == ".safetensors" or path.stat().st_size > _LARGEST:
-        return None
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    told = without_home(text)
+    told = without_home(without_secrets(text))
     if path.name == "config.json":
         told = _without_origin(path, told)
     return told if told != text else None
+
+
+def _text(folder: Path, name: str) -> str | None:
+    """The text of a file; None if it holds something else, or more than is looked through."""
+    path = folder / name
+    is_other = not path.is_file() or path.suffix == ".safetensors"
+    if is_other or path.stat().st_size > _LARGEST:
+        return None
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _without_origin(path: Path, text: str) -> str:
@@ -123,7 +154,7 @@ def _card(folder: Path, manifest: Manifest, told: Manifest, repo: str, files: se
     if not text or sha256(text.encode()).hexdigest() == (manifest.sides or {}).get(CARD):
         return card_text(told, repo, config, files)
     facts = card_facts(told, config, files)
-    own, body = parse_card(without_home(text))
+    own, body = parse_card(without_home(without_secrets(text)))
     merged = {**facts, **{key: value for key, value in own.items() if key not in _MADE_OF}}
     merged["tags"] = list(dict.fromkeys([*facts["tags"], *words(own.get("tags"))]))
     return front_matter(merged) + body
@@ -194,12 +225,14 @@ def _told(repo: str) -> Iterator[None]:
     try:
         yield
     except errors.OfflineModeIsEnabled as error:
-        raise MergeGraphError(f"{repo}: HF_HUB_OFFLINE is set; unset it to push") from error
+        raise MergeGraphError(f"{repo}: HF_HUB_OFFLINE is set; unset it to push") from discreet(
+            error
+        )
     except errors.HfHubHTTPError as error:
-        raise RunError(f"{repo}: {_reason(error)}") from error
+        raise RunError(f"{repo}: {_reason(error)}") from discreet(error)
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         fact = f"could not be sent: {error}; the same command sends what is missing"
-        raise RunError(f"{repo}: {without_home(fact)}") from error
+        raise RunError(f"{repo}: {without_home(fact)}") from discreet(error)
 
 
 def _reason(error: Any) -> str:

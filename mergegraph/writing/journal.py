@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import platform
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -127,7 +127,7 @@ class Journal:
     def run(self, command: Sequence[str]) -> None:
         """Note that this run is at work."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        run = Run(os.getpid(), socket.gethostname(), boot(), now, tuple(command))
+        run = Run(os.getpid(), platform.node(), boot(), now, tuple(command))
         self.write({"run": vars(run)})
 
     def write(self, line: Mapping[str, Any]) -> None:

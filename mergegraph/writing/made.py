@@ -58,7 +58,7 @@ def manifest_of(
             for name, slot in shard.slots.items()
         },
     )
-    return told.without_home()
+    return told.discreet()
 
 
 def _used(plugins: Plugins, name: str) -> Used:

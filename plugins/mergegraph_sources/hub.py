@@ -11,6 +11,7 @@ from mergegraph import MergeGraphError, Source, hookimpl
 from mergegraph_sources.parts.blocks import Blocks
 from mergegraph_sources.parts.downloads import download
 from mergegraph_sources.parts.faults import told
+from mergegraph_sources.parts.naming import whole
 from mergegraph_sources.parts.parallel import OnBytes
 from mergegraph_sources.parts.repository import Repository, Wanted, resolve
 from mergegraph_sources.parts.wire import Wire
@@ -66,7 +67,7 @@ class HubTree:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """The bytes of a file from start to stop, from the cache if it is there."""
-        stop = self.nbytes(name) if stop is None else stop
+        stop = whole(self.label, name, self.nbytes(name)) if stop is None else stop
         if self._repository.is_cached(self._inside + name):
             with (self.root / name).open("rb") as file:
                 file.seek(start)
@@ -121,17 +122,20 @@ def open_model(
     endpoint: str | None = None,
     cache: Path | None = None,
     pause: float = 1.0,
+    seconds: float = 30.0,
 ) -> HubTree:
     """The files of a model on the Hub; raises MergeGraphError if there is none.
 
-    `pause` is how many seconds are waited before a request that failed is made again.
+    `pause` is how many seconds are waited before a request that failed is made again, `seconds`
+    how long for a server that sends next to nothing.
     """
     from huggingface_hub import constants
 
     wanted = Wanted.parse(reference)
     where = (endpoint or constants.ENDPOINT).rstrip("/")
-    found = resolve(wanted, where, cache or Path(constants.HF_HUB_CACHE), pause=pause)
-    return HubTree(wanted, found, Wire(pause=pause))
+    wire = Wire(pause=pause, seconds=seconds)
+    found = resolve(wanted, where, cache or Path(constants.HF_HUB_CACHE), wire, pause=pause)
+    return HubTree(wanted, found, wire)
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from typing import Any
 
 from mergegraph import MergeGraphError, Source, hookimpl
 from mergegraph_sources.parts.blocks import Blocks
+from mergegraph_sources.parts.naming import is_plain, whole
 from mergegraph_sources.parts.parallel import OnBytes, bring_all
 from mergegraph_sources.parts.stores import Object, open_store, ranges, telling
 from mergegraph_sources.parts.website import listed, on_website, probed
@@ -77,7 +78,7 @@ class ObjectTree:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """The bytes of a file from start to stop."""
-        stop = self.nbytes(name) if stop is None else stop
+        stop = whole(self.label, name, self.nbytes(name)) if stop is None else stop
         if self._is_here(name):
             with (self.root / name).open("rb") as file:
                 file.seek(start)
@@ -141,6 +142,8 @@ def open_model(scheme: str, rest: str) -> ObjectTree:
             found = on_website(store)
         else:
             found = listed(store, str(address))
+    if odd := next((name for name in found if not is_plain(name)), None):
+        raise MergeGraphError(f"{address}: holds {odd!r}, which cannot be a file of a model")
     if not found:
         raise MergeGraphError(f"{address}: no such file, or no model in this folder")
     return ObjectTree(address, store, found)

@@ -30,6 +30,14 @@ def opened(hub, tmp_path):
 
 
 @pytest.fixture
+def slow(hub, tmp_path):
+    """Open a model of the Hub, with little patience."""
+    return lambda reference: open_model(
+        reference, endpoint=hub.endpoint, cache=tmp_path / "hf" / "hub", pause=0, seconds=0.3
+    )
+
+
+@pytest.fixture
 def family(hub, tmp_path):
     """A base and two models tuned from it, on the Hub as `org/...` and on disk."""
     folders = tiny_family(tmp_path / "family", layers=2, hidden=64)

@@ -81,6 +81,10 @@ class Hub:
         self.faults: list[Fault] = []
         self.token = TOKEN
         self.pace = 0.0  # seconds for each 256 KiB
+        self.answers: dict[str, bytes] = {}  # by what a path holds, in place of what is true
+        self.headers: dict[str, str] = {}  # in place of those that belong to an answer
+        self.drips = ""  # what the paths hold of answers that come byte by byte
+        self.endless, self.endless_status, self.poured = "", 200, 0
         self.signature = 0  # of addresses on the other host; older ones are refused
         self.lock = Lock()
         self.answered = Condition(self.lock)
@@ -171,6 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.fault(path)
         if fault is not None and fault.status is not None:
             self.send(fault.status, b"", fault.headers)
+        elif self.hub.endless and self.hub.endless in path:
+            self.pour()
+        elif found := next((text for text in self.hub.answers if text in path), None):
+            self.send(200, self.hub.answers[found], {"Content-Type": "application/json"})
         elif path.startswith("/cdn/"):
             self.from_cdn(path, fault)
         elif match := re.fullmatch(
@@ -181,6 +189,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.resolve(*match.groups(), fault)
         else:
             self.refuse(404, "", "no such page")
+
+    def pour(self) -> None:
+        """Answer without end."""
+        self.send_response(self.hub.endless_status)
+        self.end_headers()
+        self.close_connection = True
+        piece = b" " * 2**18
+        try:
+            while self.hub.poured < 2**30:
+                self.wfile.write(piece)
+                self.hub.poured += len(piece)
+        except OSError:
+            return
 
     def fault(self, path: str) -> Fault | None:
         with self.hub.lock:
@@ -314,7 +335,7 @@ class _Handler(BaseHTTPRequestHandler):
         stop = len(content) if stop is None else stop
         self.send_response(status)
         self.send_header("Content-Length", str(stop - start))
-        for name, value in headers.items():
+        for name, value in {**headers, **self.hub.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         end = stop if cut_after is None else min(stop, start + cut_after)
@@ -325,6 +346,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def write(self, content: Content, start: int, stop: int) -> int:
+        if self.hub.drips and self.hub.drips in self.path:
+            return self.drip(content[start:stop])
         for at in range(start, stop, 2**18):
             if self.hub.pace and stop - start > 2**18:
                 time.sleep(self.hub.pace)
@@ -333,6 +356,16 @@ class _Handler(BaseHTTPRequestHandler):
             except OSError:
                 return at - start
         return stop - start
+
+    def drip(self, data: bytes) -> int:
+        """Send a byte now and then."""
+        for at in range(len(data)):
+            try:
+                self.wfile.write(data[at : at + 1])
+            except OSError:
+                return at
+            time.sleep(0.05)
+        return len(data)
 
     def note(self, status: int, sent: int) -> None:
         token = self.headers.get("Authorization")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +21,8 @@ from mergegraph import MergeGraphError
 from mergegraph.errors import RunError
 from mergegraph.machine import Disk
 from mergegraph.testing import tiny_checkpoint
+
+AUDITED = Path(__file__).parent.parent / "audited.py"
 
 
 @pytest.fixture
@@ -210,6 +217,25 @@ def test_token_is_written_nowhere(hub, remote, command, tmp_path):
     assert code == 1
     assert "the token is not valid" in text
     assert TOKEN.encode() not in written + text.encode()
+
+
+def test_only_the_hub_and_where_it_leads_are_spoken_to(hub, remote, tmp_path):
+    """The loopback Hub sends downloads to another host, `localhost`."""
+    commands = [["plan", remote], ["run", remote, "--out", "out"], ["verify", "out", "--inputs"]]
+    asked = {"commands": [[str(w) for w in each] for each in commands]}
+    asked["told"] = str(tmp_path / "told.json")
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    started = [sys.executable, AUDITED, tmp_path / "asked.json"]
+    env = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "PATH": os.environ["PATH"]}
+    subprocess.run(started, check=True, cwd=tmp_path, env=env, capture_output=True, timeout=120)
+    seen = json.loads((tmp_path / "told.json").read_text())
+    assert seen["statuses"] == [0, 0, 0]
+    asked_for = [each for each in seen["network"] if each.startswith(("socket.get", "socket.conn"))]
+    hosts = {host for each in asked_for for host in re.findall(r"'([\w.:-]+)'", each)}
+    assert hosts <= {"127.0.0.1", "localhost", "::1"}
+    ports = {port for each in asked_for for port in re.findall(r"', (\d+)", each)}
+    assert ports == {str(hub.port)}
+    assert seen["programs"] == []
 
 
 def test_killed_downloads_go_on(hub, large, recipe, command, tmp_path):

@@ -271,3 +271,28 @@ def test_a_missing_model_is_told_with_its_place(dense, recipe, tmp_path):
     dense("llama", "a")
     with pytest.raises(MergeGraphError, match=r"r.yaml:4:\d+: .*/b: no such directory"):
         moe.prepare(recipe(NO_PROMPTS, gate_mode="random"), out=tmp_path / "moe")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attn_implementation": "org/kernel"},
+        {"_attn_implementation": {"": "org/kernel@v1:f"}},
+        {"text_config": {"_experts_implementation": "org/kernel"}},
+    ],
+)
+def test_hidden_gates_fetch_no_kernels_that_a_config_names(dense, recipe, tmp_path, changes):
+    dense("llama", "a", "b")
+    path = tmp_path / "base" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(MergeGraphError, match=r"org/kernel.* is code to be fetched"):
+        moe.prepare(recipe(TWO, gate_mode="hidden"), out=tmp_path / "moe")
+
+
+def test_hidden_gates_load_no_other_model_in_place_of_the_base(dense, recipe, tmp_path):
+    """Which transformers would, by what an adapter's config says beside it."""
+    dense("llama", "a", "b")
+    told = {"base_model_name_or_path": "org/other", "peft_type": "LORA"}
+    (tmp_path / "base" / "adapter_config.json").write_text(json.dumps(told))
+    with pytest.raises(MergeGraphError, match="would have another one loaded"):
+        moe.prepare(recipe(TWO, gate_mode="hidden"), out=tmp_path / "moe")

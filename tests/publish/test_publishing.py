@@ -256,3 +256,51 @@ def test_a_result_of_an_older_manifest_can_be_pushed(hub, result, push):
     assert pushed["format"] == 2
     card = hub.files("org/name")["README.md"]
     assert pushed["sides"]["README.md"] == sha256(card).hexdigest()
+
+
+# -- secrets -----------------------------------------------------------------------------------
+
+SECRET = "hf_" + "pAssw0rd" * 4
+
+
+def test_a_token_in_any_text_is_left_out_and_warned_of(hub, result, push):
+    """Of an older result, say, or of somebody else's."""
+    path = result / "mergegraph.json"
+    told = json.loads(path.read_text())
+    told["recipe"]["text"] += f"# {SECRET}\n"
+    told["sides"]["notes.txt"] = sha256(SECRET.encode()).hexdigest()
+    path.write_text(json.dumps(told))
+    (result / "notes.txt").write_text(SECRET)
+    (result / "README.md").write_text(f"# Mine\n{SECRET}\n")
+    found = push(result, "org/name")
+    assert found.status == 0, found.err
+    assert "notes.txt: a token or password is left out of it" in found.err
+    assert "README.md: a token or password is left out of it" in found.err
+    assert "mergegraph.json: a token or password is left out of it" in found.err
+    assert SECRET not in found.out + found.err
+    for name, data in hub.files("org/name").items():
+        assert SECRET.encode() not in data, name
+
+
+def test_signed_addresses_of_uploads_are_not_told(hub, result, push):
+    hub.breaks_after, hub.signature = 0, "X-Amz-Signature=s1gned"
+    found = push(result, "org/name")
+    assert found.status == 1
+    assert "org/name: " in found.err
+    assert "s1gned" not in found.err
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "README.md", "config.json"])
+def test_links_out_of_a_result_are_not_followed(hub, result, push, tmp_path, name):
+    """Else a result that somebody gave you could name a file of yours."""
+    (tmp_path / "private").write_text('{"key": 1}')
+    (result / name).unlink(missing_ok=True)
+    (result / name).symlink_to(tmp_path / "private")
+    path = result / "mergegraph.json"
+    told = json.loads(path.read_text())
+    del told["sides"]
+    path.write_text(json.dumps({**told, "format": 1}))
+    found = push(result, "org/name", "--anyway")
+    assert found.status == 2
+    assert f"{name} is a link that leads out of it" in found.err
+    assert hub.repositories == {}

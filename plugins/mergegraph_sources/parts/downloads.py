@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 from mergegraph import MergeGraphError
 from mergegraph_sources.parts.parallel import OnBytes, bring_all
-from mergegraph_sources.parts.repository import Repository, remember_revision
+from mergegraph_sources.parts.repository import Repository, Stored, remember_revision
 from mergegraph_sources.parts.wire import Wire
 
-_WORTH_RESUMING = 2**22  # smaller files are left to the Hub's library
 _LARGEST_BY_HTTP = 50 * 10**9  # larger ones come by Xet alone, which is the library's matter
 
 
@@ -52,15 +51,15 @@ def _no_bars() -> Iterator[None]:
 
 
 def _bring(repository: Repository, name: str, wire: Wire, on_bytes: OnBytes) -> None:
-    stored = repository.files[name]
-    is_ours = stored.is_hashed and _WORTH_RESUMING <= stored.nbytes <= _LARGEST_BY_HTTP
-    if is_ours:
+    if repository.files[name].nbytes > _LARGEST_BY_HTTP:
+        _by_library(repository, name, on_bytes)
+    else:
         _bring_blob(repository, name, wire, on_bytes)
-    _by_library(repository, name, on_bytes, is_there=is_ours)
+        _link(repository, name)
 
 
-def _by_library(repository: Repository, name: str, on_bytes: OnBytes, *, is_there: bool) -> None:
-    """Have the Hub's library bring a file, or make the cache's link to a blob that is there."""
+def _by_library(repository: Repository, name: str, on_bytes: OnBytes) -> None:
+    """Have the Hub's library bring a file."""
     from huggingface_hub import hf_hub_download
 
     on_bytes(0)
@@ -71,8 +70,7 @@ def _by_library(repository: Repository, name: str, on_bytes: OnBytes, *, is_ther
         endpoint=repository.endpoint,
         cache_dir=repository.home.parent,
     )
-    if not is_there:
-        on_bytes(repository.files[name].nbytes)
+    on_bytes(repository.files[name].nbytes)
 
 
 def _bring_blob(repository: Repository, name: str, wire: Wire, on_bytes: OnBytes) -> None:
@@ -89,30 +87,46 @@ def _bring_blob(repository: Repository, name: str, wire: Wire, on_bytes: OnBytes
         if blob.exists():
             on_bytes(stored.nbytes)
             return
-        digest = _append(part, stored.nbytes, repository.url(name), wire, on_bytes)
+        digest = _append(part, stored, repository.url(name), wire, on_bytes)
         if digest != stored.digest:
             part.unlink()
-            raise MergeGraphError(
-                f"{repository.name}: {name} came with other bytes than its SHA-256 says; run again"
-            )
+            what = f"{name} came with other bytes than its {stored.algorithm} says"
+            raise MergeGraphError(f"{repository.name}: {what}; run again")
         part.replace(blob)
 
 
-def _append(part: Path, nbytes: int, url: str, wire: Wire, on_bytes: OnBytes) -> str:
+def _link(repository: Repository, name: str) -> None:
+    """Give a blob the name that its file has at the commit, as the Hub's library does."""
+    path, blob = (
+        repository.snapshot / name,
+        repository.home / "blobs" / repository.files[name].digest,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.symlink_to(os.path.relpath(blob, path.parent))
+    except FileExistsError as error:
+        if not repository.is_cached(name):  # brought by another run meanwhile
+            raise MergeGraphError(f"{path}: is in the way; move it, and run again") from error
+    except OSError:  # where there are no links
+        copyfile(blob, path)
+
+
+def _append(part: Path, stored: Stored, url: str, wire: Wire, on_bytes: OnBytes) -> str:
     """Bring what is missing of a file; gives the digest of all of it."""
-    digest = sha256()
+    digest = stored.begun
     with part.open("a+b") as file:
-        if file.tell() > nbytes:
+        if file.tell() > stored.nbytes:
             file.truncate(0)
         have = _digested(file, digest)
         on_bytes(have)
-        for piece in wire.pieces(url, have, nbytes):
+        for piece in wire.pieces(url, have, stored.nbytes):
             file.write(piece)
             digest.update(piece)
             on_bytes(len(piece))
         file.flush()
         os.fsync(file.fileno())
-    return digest.hexdigest()
+    told: str = digest.hexdigest()
+    return told
 
 
 def _digested(file: Any, digest: Any) -> int:

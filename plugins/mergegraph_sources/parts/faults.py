@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-from mergegraph import MergeGraphError
+from mergegraph import MergeGraphError, discreet
 from mergegraph_sources.parts.wire import asked_to_wait, broken
 
 _BUSY = 500
@@ -52,12 +52,14 @@ def told(reference: str, repository: str, endpoint: str, revision: str = "") -> 
     try:
         yield
     except HFValidationError as error:
-        raise MergeGraphError(f"{reference}: not the id of a model on the Hub") from error
+        raise MergeGraphError(f"{reference}: not the id of a model on the Hub") from discreet(error)
     except broken() as error:
         fact = _fact(_cause(error), repository, endpoint, revision)
-        raise MergeGraphError(f"{reference}: {fact}") from error
-    except ValueError as error:
-        raise MergeGraphError(f"{reference}: {endpoint} does not speak as the Hub does") from error
+        raise MergeGraphError(f"{reference}: {fact}") from discreet(error)
+    except (ValueError, RecursionError) as error:
+        raise MergeGraphError(
+            f"{reference}: {endpoint} does not speak as the Hub does"
+        ) from discreet(error)
 
 
 def _cause(error: BaseException) -> BaseException:

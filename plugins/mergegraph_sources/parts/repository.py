@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from hashlib import sha1, sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from mergegraph import MergeGraphError
 from mergegraph_sources.parts.faults import told
-from mergegraph_sources.parts.wire import patiently
+from mergegraph_sources.parts.naming import is_plain
+from mergegraph_sources.parts.wire import Wire, patiently
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_ID = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?")
+_LONGEST_ID = 200
+_LARGEST_LIST = 2**27  # bytes; a hundred thousand files take a third of it
 _PINNED = re.compile(r"(?P<commit>[0-9a-f]{40})/(?P<path>.+)")
 _MAIN = "main"
 _PARTS_OF_ID = 2
@@ -36,6 +45,8 @@ class Wanted:
         parts = [each for each in name.split("/") if each]
         if not parts or any(each in (".", "..") for each in parts):
             raise MergeGraphError(f"hf:{reference}: names no model; write hf:org/name@revision")
+        if revision and not is_plain(revision):
+            raise MergeGraphError(f"hf:{reference}: {revision!r} is no branch, tag or commit")
         repository = "/".join(parts[:_PARTS_OF_ID])
         return cls(repository, "/".join(parts[_PARTS_OF_ID:]), revision or _MAIN)
 
@@ -61,6 +72,18 @@ class Stored:
     def is_hashed(self) -> bool:
         """Whether the digest is the SHA-256 of the bytes."""
         return _SHA256.fullmatch(self.digest) is not None
+
+    @property
+    def algorithm(self) -> str:
+        """What the digest is made with."""
+        return "SHA-256" if self.is_hashed else "SHA-1"
+
+    @property
+    def begun(self) -> Any:
+        """What takes in the bytes, and comes to the digest in the end."""
+        if self.is_hashed:
+            return sha256()
+        return sha1(b"blob %d\0" % self.nbytes, usedforsecurity=False)  # as git calls files
 
 
 @dataclass(frozen=True)
@@ -93,45 +116,42 @@ class Repository:
             return False
 
 
-def resolve(wanted: Wanted, endpoint: str, cache: Path, *, pause: float = 1.0) -> Repository:
+def resolve(
+    wanted: Wanted, endpoint: str, cache: Path, wire: Wire, *, pause: float = 1.0
+) -> Repository:
     """Ask the Hub for the commit of a revision and its files; offline, look into its cache."""
     from huggingface_hub import constants
+    from huggingface_hub.utils import validate_repo_id
 
     if constants.HF_HUB_OFFLINE:
         return _in_cache(wanted, endpoint, cache)
-    from huggingface_hub import HfApi
-
+    url = f"{endpoint}/api/models/{wanted.repository}/revision/{quote(wanted.revision, safe='')}"
     with told(str(wanted), wanted.repository, endpoint, wanted.revision):
-        api = HfApi(endpoint=endpoint)
-        found = patiently(
-            lambda: api.model_info(
-                wanted.repository, revision=wanted.revision, files_metadata=True, timeout=30
-            ),
-            pause=pause,
-        )
-    if found.sha is None or not COMMIT.fullmatch(found.sha):
+        validate_repo_id(wanted.repository)
+        text = patiently(lambda: wire.answer(f"{url}?blobs=true", _LARGEST_LIST), pause=pause)
+        found = json.loads(text)
+    found = found if isinstance(found, dict) else {}
+    commit, name = found.get("sha"), found.get("id") or wanted.repository
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise MergeGraphError(f"{wanted}: {endpoint} names no commit; is it a Hub?")
-    files = {}
-    for each in found.siblings or ():
-        digest = each.lfs.sha256 if each.lfs else each.blob_id
-        if each.size is None or digest is None or not _is_plain(each.rfilename):
-            raise MergeGraphError(f"{wanted}: {endpoint} does not say what {each.rfilename} is")
-        files[each.rfilename] = Stored(each.size, digest)
-    home = _home(found.id or wanted.repository, cache)
-    return Repository(
-        found.id or wanted.repository, wanted.revision, found.sha, endpoint, files, home
-    )
+    if not isinstance(name, str) or not _ID.fullmatch(name) or len(name) > _LONGEST_ID:
+        raise MergeGraphError(f"{wanted}: {endpoint} calls it {name!r}; is it a Hub?")
+    listed = found.get("siblings") or []
+    files = dict(_listed(wanted, endpoint, each) for each in listed if isinstance(listed, list))
+    return Repository(name, wanted.revision, commit, endpoint, files, _home(name, cache))
 
 
-def _is_plain(name: str) -> bool:
-    """Whether a file's name stays inside its folder."""
-    path = PurePosixPath(name)
-    return (
-        name.isprintable()
-        and "\\" not in name
-        and not path.is_absolute()
-        and (".." not in path.parts)
-    )
+def _listed(wanted: Wanted, endpoint: str, told: Any) -> tuple[str, Stored]:
+    """A file as the Hub lists it; raises MergeGraphError if it is not clear what it is."""
+    if not isinstance(told, dict):
+        told = {}
+    name, large = told.get("rfilename"), told.get("lfs")
+    nbytes = told.get("size")
+    digest = large.get("sha256") if isinstance(large, dict) else told.get("blobId")
+    is_digest = isinstance(digest, str) and bool(_DIGEST.fullmatch(digest))
+    if not is_plain(name) or type(nbytes) is not int or nbytes < 0 or not is_digest:
+        raise MergeGraphError(f"{wanted}: {endpoint} does not say what {name!r} is")
+    return name, Stored(nbytes, str(digest))
 
 
 def _home(name: str, cache: Path) -> Path:

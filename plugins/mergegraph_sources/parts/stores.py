@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from mergegraph import MergeGraphError
+from mergegraph import MergeGraphError, discreet
 
 _PIECE = 2**20
 _TRIES = 5
@@ -54,7 +54,8 @@ def open_store(url: str) -> Any:
             "pip install 'mergegraph[remote]'"
         ) from error
     client: Any = {"timeout": timedelta(minutes=10), "connect_timeout": timedelta(seconds=10)}
-    if url.startswith("http:") or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"):
+    is_allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    if url.startswith("http:") or (is_allowed and not url.startswith("https:")):
         client["allow_http"] = True  # which options of ours would otherwise take back
     retries: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
     with telling(url):
@@ -94,20 +95,20 @@ def telling(place: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise MergeGraphError(f"{place}: not there") from error
+        raise MergeGraphError(f"{place}: not there") from discreet(error)
     except exceptions.PreconditionError as error:
-        raise MergeGraphError(f"{place}: changed while it was read; run again") from error
+        raise MergeGraphError(f"{place}: changed while it was read; run again") from discreet(error)
     except exceptions.NotSupportedError as error:
         raise MergeGraphError(
             f"{place}: the server sends whole files only; download it, and name the directory"
-        ) from error
+        ) from discreet(error)
     except exceptions.BaseError as error:
         if _is_refused(error):
-            raise MergeGraphError(f"{place}: {_REFUSED}") from error
+            raise MergeGraphError(f"{place}: {_REFUSED}") from discreet(error)
         raise MergeGraphError(
             f"{place}: cannot be read ({type(error).__name__}); check the address and the network, "
             "or download it and name the directory"
-        ) from error
+        ) from discreet(error)
 
 
 def _is_refused(error: Exception) -> bool:
