@@ -171,15 +171,11 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
         )
         for each in plan.directories
     }
-    found = {
-        each.path: look(
-            each,
-            layouts[each.path],
-            bond_of(each, layouts[each.path], settings),
-            restart=restart,
-        )
-        for each in plan.directories
-    }
+    stamps = Inputs.of(plan).stamps
+    found = {}
+    for each in plan.directories:
+        bond = bond_of(each, layouts[each.path], settings)
+        found[each.path] = look(each, layouts[each.path], bond, stamps, restart=restart)
     done = {
         (str(output.directory), output.name)
         for output in plan.outputs

@@ -53,10 +53,14 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.hide()
         if kind is None and self.total:
             self._say_line("read {read}, wrote {written} in {seconds:.1f} s, memory {memory}")
+
+    def hide(self) -> None:
+        """Take the live line away; it does not come back."""
+        if self._bar is not None:
+            self._bar.stop()
 
     def fetched(self, nbytes: int) -> None:
         """Note bytes that came from elsewhere before the run; called from threads."""
@@ -168,6 +172,10 @@ class Counter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.hide()
+
+    def hide(self) -> None:
+        """Take the live line away."""
         self._bar.stop()
 
     def advance(self, nbytes: int) -> None:

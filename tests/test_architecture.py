@@ -38,7 +38,7 @@ FLOORS = """
     methods ops portions
     codecs factors files findings layered
     config demo loops machine parameters tasks trace
-    bits errors instructions names rowmap spec strips
+    bits errors instructions interruption names rowmap spec strips
     secrecy
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}

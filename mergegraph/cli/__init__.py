@@ -27,8 +27,10 @@ from mergegraph.cli.options import (
     TraceFile,
 )
 from mergegraph.errors import MergeGraphError, RunError, refusal
+from mergegraph.interruption import Interruption
 
 WIDEST = 100  # columns of prose
+_STATUS_OF_PIPE = 141  # that of a process which SIGPIPE ends
 
 app = typer.Typer(
     name="mergegraph",
@@ -65,6 +67,7 @@ Set = Annotated[
 
 @app.command()
 def run(
+    context: typer.Context,
     recipes: Recipes,
     out: Out = None,
     memory: Memory = None,
@@ -85,7 +88,7 @@ def run(
 
     chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
     prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
-    carry_out(prepared, trace=trace, quiet=quiet)
+    carry_out(prepared, context.ensure_object(Interruption), trace=trace, quiet=quiet)
 
 
 @app.command()
@@ -181,23 +184,34 @@ def schema() -> None:
 trust.add_to(app)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; errors of the user's come out as sentences."""
+def main(arguments: list[str] | None = None, *, interruption: Interruption | None = None) -> None:
+    """Run the command line; errors of the user's come out as sentences.
+
+    Signals are heard by the `interruption`; without one, they are what they were.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
     with guarded():
-        _carry_out(sys.argv[1:] if arguments is None else arguments)
+        _carry_out(given, interruption or Interruption(given))
 
 
-def _carry_out(given: list[str]) -> None:
+def _carry_out(given: list[str], heard: Interruption) -> None:
     try:
-        app(given)
+        app(given, obj=heard)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # who read the output has had enough
+            sys.exit(_STATUS_OF_PIPE)
+        raise
     except MergeGraphError as error:
+        if heard.is_heard:
+            raise
         code = 1 if isinstance(error, RunError) else 2
         if "--debug" in given:
             raise
         typer.echo(str(error), err=True)
         sys.exit(code)
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None or "--debug" in given:
+        is_full = error.errno == errno.ENOSPC and error.filename is None
+        if heard.is_heard or not is_full or "--debug" in given:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed again at the end
         typer.echo(f"the output cannot be written: {error.strerror}", err=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from mergegraph.interruption import Interruption
 
 if TYPE_CHECKING:
     from mergegraph.pipeline import Prepared
 
 
-def carry_out(prepared: Prepared, *, trace: Path | None, quiet: bool) -> None:
+def carry_out(
+    prepared: Prepared, interruption: Interruption, *, trace: Path | None, quiet: bool
+) -> None:
     """Run what is prepared, and tell of it."""
     from mergegraph import pipeline
     from mergegraph.progress import Display
@@ -22,20 +21,32 @@ def carry_out(prepared: Prepared, *, trace: Path | None, quiet: bool) -> None:
 
     display = Display(prepared.schedule, fetch_nbytes=prepared.fetch_nbytes, quiet=quiet)
     display.say(*prepared.notes)
-    with interruptible(), display, traced(trace) as gathered:
+    interruption.keeps(lambda: _finished(prepared))
+    interruption.before_leaving(display.hide)
+    with display, traced(trace) as gathered:
         summary = pipeline.finish(
-            prepared, progress=display.advance, fetching=display.fetched, trace=gathered
+            prepared,
+            progress=display.advance,
+            fetching=display.fetched,
+            trace=gathered,
+            command=interruption.command,
         )
     display.say(*(f"warning: {warning}" for warning in summary.warnings))
     display.say(*(f"{path}: done" for path in summary.directories))
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """End with the status of what was interrupted, and say how to continue."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues where it stopped", err=True)
-        raise typer.Exit(130) from None
+def _finished(prepared: Prepared) -> str:
+    """How many of its tensors are finished on the disk, if any."""
+    layouts = prepared.layouts
+    total = sum(len(shard.slots) for layout in layouts.values() for shard in layout)
+    finished = sum(_count(prepared, path) for path in layouts)
+    return f"{finished} of {total} tensors are finished" if finished else ""
+
+
+def _count(prepared: Prepared, path: Path) -> int:
+    from mergegraph.writing.found import partial_path
+    from mergegraph.writing.journal import read_journal
+
+    if prepared.found[path].is_done:
+        return sum(len(shard.slots) for shard in prepared.layouts[path])
+    return len(read_journal(partial_path(path)).finished)

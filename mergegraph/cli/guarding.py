@@ -39,7 +39,7 @@ def guarded() -> Iterator[None]:
     So is the traceback of what the block raises, which is printed when the process ends.
     """
     before = sys.stdout, sys.stderr
-    guards: Any = tuple(map(_Guarded, before))
+    guards: Any = tuple(each and _Guarded(each) for each in before)  # a closed stream is None
     sys.stdout, sys.stderr = guards
     try:
         yield

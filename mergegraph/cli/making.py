@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mergegraph.cli.carrying import carry_out, interruptible
+from mergegraph.cli.carrying import carry_out
 from mergegraph.cli.options import (
     Debug,
     Device,
@@ -20,9 +20,11 @@ from mergegraph.cli.options import (
     TraceFile,
 )
 from mergegraph.errors import MergeGraphError
+from mergegraph.interruption import Interruption
 
 
 def moe(
+    context: typer.Context,
     recipe: Annotated[
         Path, typer.Argument(help="A recipe for experts, as mergekit-moe's.", show_default=False)
     ],
@@ -48,15 +50,18 @@ def moe(
     from mergegraph.moe import prepare
     from mergegraph.settings import Settings
 
+    interruption = context.ensure_object(Interruption)
+    interruption.continues = not only_plan
     chosen = Settings(memory, threads, device, seed, shard_size, (), stream)
     prepared = prepare(recipe, out=out, settings=chosen, restart=restart or only_plan)
     if only_plan:
         typer.echo(report.plan_text(prepared.plan, prepared.schedule, prepared.notes))
     else:
-        carry_out(prepared, trace=trace, quiet=quiet)
+        carry_out(prepared, interruption, trace=trace, quiet=quiet)
 
 
 def extract_lora(
+    context: typer.Context,
     model: Annotated[str, typer.Option("--model", help="The model, a reference as in recipes.")],
     base: Annotated[
         str, typer.Option("--base", "--base-model", help="The base that it was made of.")
@@ -116,6 +121,7 @@ def extract_lora(
     from mergegraph.progress import Display
     from mergegraph.settings import Settings
 
+    interruption = context.ensure_object(Interruption)
     if rank is not None and max_rank is not None:
         raise MergeGraphError("--rank and --max-rank: give one of them")
     wishes = extract.Wishes(
@@ -130,13 +136,13 @@ def extract_lora(
     )
     request = extract.Request(model, base, wishes, dtype, distribute_scale)
     chosen = Settings(memory, threads, "auto", seed, stream=stream)
-    with interruptible():
-        survey = extract.survey(request, chosen)
-        extract.check_place(survey, out)
-        fetched = sum(each.nbytes for each in survey.wanted)
-        display = Display(survey.schedule, fetch_nbytes=fetched, quiet=quiet)
-        display.say("looking how far each tensor is from its base's")
-        with display:
-            found = extract.measure(survey, display.advance, display.fetched)
+    survey = extract.survey(request, chosen)
+    extract.check_place(survey, out)
+    fetched = sum(each.nbytes for each in survey.wanted)
+    display = Display(survey.schedule, fetch_nbytes=fetched, quiet=quiet)
+    display.say("looking how far each tensor is from its base's")
+    interruption.before_leaving(display.hide)
+    with display:
+        found = extract.measure(survey, display.advance, display.fetched)
     prepared = extract.prepare(survey, found, out=out, restart=restart)
-    carry_out(prepared, trace=trace, quiet=quiet)
+    carry_out(prepared, interruption, trace=trace, quiet=quiet)

@@ -10,6 +10,7 @@ import typer
 
 from mergegraph.cli.options import Debug, Memory, Quiet, Threads
 from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.interruption import Interruption
 
 Directory = Annotated[Path, typer.Argument(help="A result of mergegraph.", show_default=False)]
 Model = Annotated[
@@ -43,6 +44,7 @@ def status(
 
 
 def verify(
+    context: typer.Context,
     directory: Model,
     inputs: Annotated[
         bool,
@@ -53,10 +55,13 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Recheck a model: hashes of its manifest, finiteness, config, index, files beside."""
-    _checked(directory, inputs=inputs, threads=threads, quiet=quiet)
+    _checked(
+        directory, context.ensure_object(Interruption), inputs=inputs, threads=threads, quiet=quiet
+    )
 
 
 def reproduce(
+    context: typer.Context,
     directory: Directory,
     out: Annotated[
         Path | None, typer.Option(help="Keep what is made here; without it nothing is left.")
@@ -73,10 +78,14 @@ def reproduce(
     from mergegraph.progress import Display
     from mergegraph.trust.reproduction import repeating
 
+    interruption = context.ensure_object(Interruption)
+    interruption.continues = out is not None
     again = repeating(directory, out=out, memory=memory, threads=threads, anyway=anyway)
     with again as repeat:
         display = Display(repeat.prepared.schedule, quiet=quiet)
         display.say(*repeat.doubts)
+        interruption.before_leaving(display.hide)
+        interruption.before_leaving(repeat.clear)
         with display:
             differences = repeat.run(display.advance)
     _tell(directory, differences)
@@ -100,6 +109,7 @@ def ancestry(
 
 
 def push(
+    context: typer.Context,
     directory: Directory,
     repository: Annotated[
         str, typer.Argument(metavar="ORG/NAME", help="Where on the Hub.", show_default=False)
@@ -128,7 +138,9 @@ def push(
         raise MergeGraphError(f"--create-pr: {fact}")
     packed = publishing.parcel(directory, repository)
     try:
-        _checked(directory, inputs=False, threads=None, quiet=True)
+        _checked(
+            directory, context.ensure_object(Interruption), inputs=False, threads=None, quiet=True
+        )
     except RunError as error:
         if not anyway:
             raise RunError(f"{error}\n{directory}: not pushed; --anyway pushes it") from error
@@ -147,12 +159,20 @@ def push(
         typer.echo(address)
 
 
-def _checked(directory: Path, *, inputs: bool, threads: int | None, quiet: bool) -> None:
+def _checked(
+    directory: Path,
+    interruption: Interruption,
+    *,
+    inputs: bool,
+    threads: int | None,
+    quiet: bool,
+) -> None:
     """Verify a directory and tell what is found; raises RunError if something differs."""
     from mergegraph.progress import Counter
     from mergegraph.trust import verification
 
     counter = Counter("checking", verification.weights_nbytes(directory), quiet=quiet)
+    interruption.before_leaving(counter.hide)
     with counter:
         found = verification.verify(
             directory, inputs=inputs, threads=threads, on_bytes=counter.advance

@@ -57,10 +57,12 @@ def execute(
         courses = Courses(schedule.outputs, left, log)
         run = _Run(schedule, computer, courses, progress or (lambda *_: None), trace)
         run.recall(left.values)
-        ends = [Event() for _ in range(schedule.threads)]
-        for i, end in enumerate(ends):
-            Thread(target=run.work, args=(end,), name=f"worker {i + 1}", daemon=True).start()
+        ends: list[Event] = []
         try:
+            for i in range(schedule.threads):
+                end = Event()
+                Thread(target=run.work, args=(end,), name=f"worker {i + 1}", daemon=True).start()
+                ends.append(end)
             for end in ends:
                 while not end.wait(timeout=0.2):  # in pieces, so that Ctrl-C is heard everywhere
                     pass

@@ -30,6 +30,12 @@ class Repeat:
     manifest: Manifest
     prepared: Prepared
     doubts: tuple[str, ...]
+    scratch: Path | None = None
+
+    def clear(self) -> None:
+        """Take away what is left of it, unless it was to be kept."""
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def run(self, progress: Progress | None = None) -> tuple[str, ...]:
         """Run it; gives how what came of it differs, tensor by tensor and file by file."""
@@ -73,7 +79,8 @@ def repeating(
     chosen = replace(settings, memory=memory, threads=threads)
     with _place(folder, wanted) as place, working_in(start):
         prepared = prepare_recipes([recipe], pinned, chosen, places=[place])
-        yield Repeat(folder, manifest, prepared, tuple(doubts))
+        scratch = place.parent if out is None else None
+        yield Repeat(folder, manifest, prepared, tuple(doubts), scratch)
 
 
 @contextmanager

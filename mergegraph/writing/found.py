@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.files.header import Entry
 from mergegraph.files.jsonfiles import read_json
+from mergegraph.files.stamps import Stamp
 from mergegraph.machine import boot, usable_cores
 from mergegraph.plans import Directory
 from mergegraph.provenance.digesting import digest_tensors
 from mergegraph.provenance.manifest import MANIFEST
 from mergegraph.writing.bond import Bond, changes
-from mergegraph.writing.journal import JOURNAL, Work, read_journal
+from mergegraph.writing.journal import JOURNAL, NO_INPUTS, Work, read_journal
 from mergegraph.writing.shards import Shard, Slot
 
 
@@ -27,6 +28,7 @@ class Found:
     """
 
     bond: Bond
+    inputs: Mapping[Path, Stamp] = field(default_factory=dict)
     is_done: bool = False
     work: Work = field(default_factory=Work)
     lost: frozenset[str] = frozenset()
@@ -38,23 +40,33 @@ class Found:
         return {n: digest for n, digest in self.work.finished.items() if n not in self.lost}
 
 
-def look(directory: Directory, shards: tuple[Shard, ...], bond: Bond, *, restart: bool) -> Found:
-    """See what an earlier run left; raises MergeGraphError if it is in the way."""
+def look(
+    directory: Directory,
+    shards: tuple[Shard, ...],
+    bond: Bond,
+    inputs: Mapping[Path, Stamp] = NO_INPUTS,
+    *,
+    restart: bool,
+) -> Found:
+    """See what an earlier run left, of inputs that may have changed since.
+
+    Raises MergeGraphError if it is in the way.
+    """
     path = directory.path
     _check_writable(path)
     if path.exists():
         _check_in_the_way(directory, restart=restart)
         if not restart and (path / MANIFEST).is_file():
-            return Found(bond, is_done=True, note=f"{path}: done already, with this plan")
+            return Found(bond, inputs, is_done=True, note=f"{path}: done already, with this plan")
     partial = partial_path(path)
     if not partial.exists():
-        return Found(bond)
+        return Found(bond, inputs)
     if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
         raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
     work = read_journal(partial)
-    if unusable := _unusable(partial, shards, bond, work):
-        return Found(bond, note=f"{partial}: not gone on with, {unusable}; starting anew")
-    return _unfinished(partial, shards, bond, work)
+    if unusable := _unusable(partial, shards, bond, work) or _outdated(work, inputs):
+        return Found(bond, inputs, note=f"{partial}: not gone on with, {unusable}; starting anew")
+    return replace(_unfinished(partial, shards, bond, work), inputs=inputs)
 
 
 def _unusable(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> str:
@@ -67,6 +79,14 @@ def _unusable(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) ->
         file = partial / each.file
         if not file.is_file() or file.stat().st_size != each.nbytes:
             return f"as {each.file} is missing or cut"
+    return ""
+
+
+def _outdated(work: Work, inputs: Mapping[Path, Stamp]) -> str:
+    """Which input is not what it was, also if its size and time were put back."""
+    for path, stamp in work.inputs.items():
+        if not stamp.is_of(inputs.get(path, stamp)):
+            return f"as it was begun before the input {path} changed"
     return ""
 
 

@@ -12,19 +12,22 @@ import platform
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.files.stamps import Stamp
 from mergegraph.machine import boot
 from mergegraph.running.milestones import Milestone
 from mergegraph.spec import Spec
 from mergegraph.writing.locking import lock
 
 JOURNAL = "mergegraph.journal"
+NO_INPUTS: Mapping[Path, Stamp] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,13 @@ class Run:
 class Work:
     """What a journal tells: what the work belongs to, its runs, and what is done.
 
-    `finished` has the SHA-256 of tensors that are whole, `values` and `milestones` are what runs
-    noted on their way, `nbytes` is where the next line goes. A journal is damaged if not even its
-    first line can be read.
+    `inputs` are files as they were when it was begun, `finished` has the SHA-256 of tensors that
+    are whole, `values` and `milestones` are what runs noted on their way, `nbytes` is where the
+    next line goes. A journal is damaged if not even its first line can be read.
     """
 
     bond: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[Path, Stamp] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     milestones: dict[str, Milestone] = field(default_factory=dict)
@@ -115,10 +119,11 @@ class Journal:
         """Whether this run has it."""
         return self._file is not None
 
-    def begin(self, bond: Mapping[str, str]) -> None:
-        """Start from nothing."""
+    def begin(self, bond: Mapping[str, str], inputs: Mapping[Path, Stamp] = NO_INPUTS) -> None:
+        """Start from nothing, with inputs as they are now."""
         self._file.truncate(0)
-        self.write({"bond": dict(bond)})
+        stamps = {str(path): astuple(stamp) for path, stamp in inputs.items()}
+        self.write({"bond": dict(bond), "inputs": stamps})
 
     def go_on(self, nbytes: int) -> None:
         """Write after the last whole line: the one after it was cut off when a run was killed."""
@@ -171,7 +176,10 @@ def _parsed(line: bytes) -> dict[str, Any]:
 def _taken(work: Work, line: Mapping[str, Any]) -> Work:
     """The work with what one more line tells."""
     if "bond" in line:
-        return Work(bond={str(key): str(value) for key, value in line["bond"].items()})
+        return Work(
+            bond={str(key): str(value) for key, value in line["bond"].items()},
+            inputs={Path(path): _stamp(*told) for path, told in line["inputs"].items()},
+        )
     if "run" in line:
         found = line["run"]
         run = Run(**{**found, "command": tuple(map(str, found["command"]))})
@@ -185,6 +193,12 @@ def _taken(work: Work, line: Mapping[str, Any]) -> Work:
     else:
         work.values.update({str(key): _tensor(*told) for key, told in line["values"].items()})
     return work
+
+
+def _stamp(
+    number: int, nbytes: int, changed_ns: int, touched_ns: int, others: Sequence[int]
+) -> Stamp:
+    return Stamp(number, nbytes, changed_ns, touched_ns, tuple(others))
 
 
 def _told(value: Any) -> list[Any]:

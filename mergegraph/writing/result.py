@@ -153,7 +153,7 @@ class Result:
                 each.unlink()
         for shard in self.shards:
             create(self.partial, shard)
-        self._journal.begin(self.found.bond)
+        self._journal.begin(self.found.bond, self.found.inputs)
 
     def _go_on(self) -> None:
         work = self.found.work

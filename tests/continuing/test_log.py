@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from killing import NBYTES, RECIPES, Kill, killed
@@ -80,6 +82,19 @@ def test_what_has_changed_is_said(family, tmp_path):
     notes = pipeline.prepare([recipe], out=tmp_path / "out").notes
     told = f"as it was begun before the input {tmp_path}/b changed; starting anew"
     assert any(told in note for note in notes)
+
+
+def test_an_input_that_changed_is_found_though_its_time_was_put_back(family, tmp_path):
+    recipe = family(RECIPES["linear"])
+    killed(recipe, tmp_path / "out", NBYTES)
+    file = tmp_path / "b" / "model.safetensors"
+    before = file.stat()
+    with file.open("r+b") as changed:
+        changed.seek(-4, 2)
+        changed.write(b"\0\0\0\0")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    notes = pipeline.prepare([recipe], out=tmp_path / "out").notes
+    assert any(f"as it was begun before the input {file} changed" in note for note in notes)
 
 
 def test_after_the_machine_went_down_what_is_finished_is_read_again(family, tmp_path):

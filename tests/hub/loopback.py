@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -85,6 +85,7 @@ class Hub:
         self.headers: dict[str, str] = {}  # in place of those that belong to an answer
         self.drips = ""  # what the paths hold of answers that come byte by byte
         self.endless, self.endless_status, self.poured = "", 200, 0
+        self.is_paused = Event()  # once some of them are waited for
         self.signature = 0  # of addresses on the other host; older ones are refused
         self.lock = Lock()
         self.answered = Condition(self.lock)
@@ -350,6 +351,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.drip(content[start:stop])
         for at in range(start, stop, 2**18):
             if self.hub.pace and stop - start > 2**18:
+                self.hub.is_paused.set()
                 time.sleep(self.hub.pace)
             try:
                 self.wfile.write(content[at : min(at + 2**18, stop)])

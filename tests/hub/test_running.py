@@ -262,7 +262,22 @@ def test_interrupted_download_says_how_to_go_on(hub, large, recipe, command, tmp
     started.send_signal(signal.SIGINT)
     text, _ = started.communicate(timeout=30)
     assert started.returncode == 130
-    assert "the same command continues where it stopped" in text
+    command = f"mergegraph run {tmp_path / 'recipe.yaml'} --out {tmp_path / 'out'}"
+    assert text.endswith(f"interrupted; to continue: {command}\n")
+
+
+@pytest.mark.parametrize("options", [[], ["--stream"]])
+def test_a_hub_that_hangs_is_not_waited_for(hub, large, recipe, command, tmp_path, options):
+    hub.pace = 60
+    started = command("run", recipe("org/large"), *options, wait=False)
+    assert hub.is_paused.wait(timeout=60)
+    began = time.monotonic()
+    started.send_signal(signal.SIGTERM)
+    text, _ = started.communicate(timeout=60)
+    assert started.returncode == 130
+    words = " ".join(["mergegraph run", f"{tmp_path / 'recipe.yaml'}", *options])
+    assert text.endswith(f"interrupted; to continue: {words}\n")
+    assert time.monotonic() - began < 12
 
 
 def test_two_commands_at_once_fetch_once(hub, large, recipe, command, tmp_path):
