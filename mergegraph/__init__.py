@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mergegraph.codecs import Codec, Decoded
-from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.errors import MergeGraphError, MergeWarning, nearest
 from mergegraph.factors import Factors
 from mergegraph.files.trees import LocalTree, Source, Tree
 from mergegraph.hookspecs import hookimpl
@@ -28,6 +28,7 @@ __all__ = [
     "Factors",
     "LocalTree",
     "MergeGraphError",
+    "MergeWarning",
     "Method",
     "PerModel",
     "Request",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -32,6 +33,13 @@ class ChangedError(RunError):
 
 class KernelError(RunError):
     """A kernel that failed, or gave what it should not; of which tensor is not yet said."""
+
+
+class MergeWarning(UserWarning):
+    """Something that may not be what the user wants, though it can be done.
+
+    What a method warns of is a note of the plan; merges in memory warn of what they find.
+    """
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,19 @@ def told_of(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise MergeGraphError(f"{what} failed: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def noting(note: Callable[[str], None]) -> Iterator[None]:
+    """Give every MergeWarning of the block to `note`; others go where they would have gone."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", MergeWarning)
+        yield
+    for each in found:
+        if issubclass(each.category, MergeWarning):
+            note(str(each.message))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 def nearest(word: str, known: Iterable[str], *, only_close: bool = False) -> str:

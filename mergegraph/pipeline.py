@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -19,8 +19,10 @@ from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.provenance.manifest import Manifest
 from mergegraph.recipe import Recipe, read_recipe
+from mergegraph.running.causes import telling_causes
 from mergegraph.running.early import evaluated
 from mergegraph.running.execute import Progress, execute
+from mergegraph.running.families import look as look_at_families
 from mergegraph.running.fetching import Wanted, fetch, needed, streamed
 from mergegraph.running.inputs import Inputs
 from mergegraph.running.milestones import Left
@@ -249,14 +251,19 @@ def finish(
     fetching: OnBytes | None = None,
     trace: Trace = NO_TRACE,
     command: Sequence[str] = (),
+    warn: Callable[[str], None] = lambda _warning: None,
 ) -> Summary:
     """Fetch what is not on disk, and run what was prepared.
 
     The `command` that was typed is kept with unfinished work, to be shown to who comes upon it.
+    What is found before the run is told by `warn`, too: it is early enough to think again.
     """
     results: dict[Path, Result] = {}
     fetch(prepared.wanted, fetching or (lambda _nbytes: None))
     inputs = Inputs.of(prepared.plan)
+    strange = _strange(prepared)
+    for told in strange:
+        warn(told)
     try:
         with (
             inputs.watched(results.values()),
@@ -273,17 +280,18 @@ def finish(
             for result in results.values():
                 result.open()
             sinks = [results[each.directory].sink(each) for each in prepared.schedule.outputs]
-            warnings = execute(
-                prepared.schedule,
-                sinks,
-                progress,
-                trace,
-                place=place_for(prepared.settings.device),
-                is_compiled=prepared.is_compiled,
-                streams=streams,
-                left=_left(prepared.found),
-                log=RunLog(prepared.schedule.outputs, results),
-            )
+            with telling_causes(prepared.schedule):
+                warnings = execute(
+                    prepared.schedule,
+                    sinks,
+                    progress,
+                    trace,
+                    place=place_for(prepared.settings.device),
+                    is_compiled=prepared.is_compiled,
+                    streams=streams,
+                    left=_left(prepared.found),
+                    log=RunLog(prepared.schedule.outputs, results),
+                )
             writer.drain()
             for result in results.values():
                 result.settle()
@@ -294,7 +302,19 @@ def finish(
     finally:
         for result in results.values():
             result.close()
-    return Summary(tuple(results), warnings)
+    return Summary(tuple(results), (*strange, *warnings))
+
+
+def _strange(prepared: Prepared) -> tuple[str, ...]:
+    """What there is to be told of the models, if anything is to be done with them."""
+    if not prepared.schedule.units:
+        return ()
+    return look_at_families(
+        prepared.plan.families,
+        budget=prepared.schedule.budget,
+        threads=prepared.settings.workers,
+        wanted=prepared.wanted,
+    )
 
 
 def _left(found: Mapping[Path, Found]) -> Left:

@@ -13,10 +13,12 @@ import networkx as nx
 from mergegraph.config import Config
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.findings import Check
+from mergegraph.kin import Family
 from mergegraph.models.model import SideFiles
 from mergegraph.portions import Portion, divide
 from mergegraph.stages.stage import Explained
 from mergegraph.tasks import Task
+from mergegraph.watching import essential
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one command computes: outputs, checks on the way, and their tasks in portions."""
+    """What one command computes: outputs, checks on the way, and their tasks in portions.
+
+    Before a run it is looked whether the models are the families that they are taken for.
+    """
 
     outputs: tuple[Output, ...]
     checks: tuple[Check, ...]
@@ -91,6 +96,7 @@ class Plan:
     directories: tuple[Directory, ...] = ()
     accounts: tuple[Account, ...] = ()
     notes: tuple[str, ...] = ()
+    families: tuple[Family, ...] = ()
 
     @property
     def tasks(self) -> Iterator[Task]:
@@ -110,5 +116,6 @@ class Plan:
 
 def plan_of(outputs: Sequence[Output], checks: Sequence[Check]) -> Plan:
     """The plan that computes some outputs, and the checks of what it computes."""
-    portions, due = divide([each.task for each in outputs], checks)
+    roots = [each.task for each in outputs]
+    portions, due = divide(roots, essential(roots, [*dict.fromkeys(checks)]))
     return Plan(tuple(outputs), due, portions)

@@ -15,6 +15,7 @@ _PLAIN = (bool, int, float, str)
 
 FastKernel = Callable[[], Callable[..., Any]]
 Cut = Literal["load", "pointwise", "rowwise", "scan", "fold", "whole"]
+EVERY = 2**31  # more inputs than any op has
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Op:
 
     Small inputs (folds, and what is made of them alone) arrive whole in every case. A kernel with a
     keyword `start` is told the flat index of its strip's first entry.
+
+    It `carries` so many of its first inputs: where one is NaN or infinite, so is the result.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Op:
     fast: FastKernel | None
     device: Callable[..., Any] | None
     code: Callable[..., Any] | None
+    carries: int
     defaults: Mapping[str, Any]
     keywords: frozenset[str]
     positioned: bool
@@ -119,6 +123,7 @@ def op(
     fast: FastKernel | None = None,
     device: Callable[..., Any] | None = None,
     code: Callable[..., Any] | None = None,
+    carries: int = 0,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(
     kernel: Callable[..., Any] | None = None,
@@ -133,6 +138,7 @@ def op(
     fast: FastKernel | None = None,
     device: Callable[..., Any] | None = None,
     code: Callable[..., Any] | None = None,
+    carries: int = 0,
 ) -> Op | Callable[[Callable[..., Any]], Op]:
     """Make an op of a function of tensors (positional) and numbers (keyword).
 
@@ -151,6 +157,9 @@ def op(
     - `code`: says the same to `instructions.Code`, so that it can be done block by block in the
       cache: `code(program, out, *inputs, **numbers)`, where strips are registers, small inputs
       their tensors and scans their keys; gives NotImplemented where it cannot be said.
+    - `carries`: of so many of its first inputs a NaN or infinite entry never gets lost: it makes an
+      entry of the result NaN or infinite, whatever the other inputs and the numbers are. `EVERY`
+      stands for all of them. To look at the result is then to look at these inputs, too.
     """
 
     def wrap(function: Callable[..., Any]) -> Op:
@@ -169,6 +178,7 @@ def op(
             fast=fast,
             device=device,
             code=code,
+            carries=carries,
             defaults={p.name: _frozen(p.default) for p in keywords if p.default is not p.empty},
             keywords=frozenset(p.name for p in keywords if p.name != "start"),
             positioned=any(p.name == "start" for p in keywords),

@@ -34,9 +34,9 @@ FLOORS = """
     plans
     library stages
     adapters plugins provenance vocabulary
-    hookspecs models recipe
+    hookspecs models recipe watching
     methods ops portions
-    codecs factors files findings layered
+    codecs factors files findings kin layered
     config demo loops machine parameters tasks trace
     bits errors instructions interruption names rowmap spec strips
     secrecy

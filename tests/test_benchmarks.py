@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks import checks
 from benchmarks.__main__ import main
 from benchmarks.family import MODELS, WEIGHTS, make_family, make_hollow_family, to_bfloat16
 from benchmarks.floor import floor, read
@@ -294,3 +295,11 @@ def test_the_command_measures_keeps_and_tells_again(tmp_path, capsys):
 def test_the_command_knows_its_rows(capsys):
     assert main(["--rows", "lineal"]) == 2
     assert "no row lineal" in capsys.readouterr().out
+
+
+def test_the_cost_of_checks_is_measured(family, tmp_path, capsys):
+    given = ["--folder", str(family), "--out", str(tmp_path / "out"), "--repeats", "1"]
+    assert checks.main([*given, "--merges", "linear", "ties", "--threads", "1"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [each.split()[0] for each in told] == ["linear", "ties"]
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import pytest
 import torch
 
@@ -17,6 +19,11 @@ from mergegraph.writing.journal import (
 )
 
 BOND = {"the plan": "p"}
+
+
+def summed(text):
+    """A line with its checksum."""
+    return b"%08x %s\n" % (crc32(text), text)
 
 
 @pytest.fixture
@@ -73,12 +80,13 @@ def test_a_journal_may_be_cut_anywhere(journal, tmp_path):
     "line",
     [
         b"\0\0\0\n",
-        b"[]\n",
-        b'{"tensor": "b"}\n',
-        b'{"values": {"k": ["float32", [2], "eA=="]}}\n',
-        b'{"values": {"k": ["float32", [-1], ""]}}\n',
-        b'{"pass": "p", "entries": "many", "digests": [], "state": {}}\n',
-        b"[" * 100_000 + b"\n",
+        b'{"tensor": "b", "sha256": "3"}\n',
+        summed(b"[]"),
+        summed(b'{"tensor": "b"}'),
+        summed(b'{"values": {"k": ["float32", [2], "eA=="]}}'),
+        summed(b'{"values": {"k": ["float32", [-1], ""]}}'),
+        summed(b'{"pass": "p", "entries": "many", "digests": [], "state": {}}'),
+        summed(b"[" * 100_000),
     ],
 )
 def test_what_follows_a_broken_line_counts_for_nothing(journal, tmp_path, line):
@@ -86,6 +94,15 @@ def test_what_follows_a_broken_line_counts_for_nothing(journal, tmp_path, line):
     with (tmp_path / JOURNAL).open("ab") as file:
         file.write(line)
     journal.write(tensor_line("b", "2"))
+    assert read_journal(tmp_path).finished == {"a": "1"}
+
+
+def test_a_bit_that_turned_is_noticed(journal, tmp_path):
+    journal.write(tensor_line("a", "1"))
+    journal.write(tensor_line("b", "2"))
+    data = bytearray((tmp_path / JOURNAL).read_bytes())
+    data[data.index(b'"b"') + 1] ^= 1
+    (tmp_path / JOURNAL).write_bytes(data)
     assert read_journal(tmp_path).finished == {"a": "1"}
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 import mergegraph
 from mergegraph import MergeGraphError
-from mergegraph.errors import RunError
+from mergegraph.errors import MergeWarning, RunError
 from mergegraph.files.reading import MemoryEntry
 from mergegraph.inmemory.targets import PartlyWrittenError
 from mergegraph.machine import resident_memory
@@ -415,7 +415,8 @@ def test_what_is_not_finite_may_be_passed_on():
     broken, target = layers(2, 1.0), layers(2)
     broken["layers.1.w"][3, 4] = float("nan")
     given = {"method": "linear", "weight": 1, "into": target, "on_nonfinite": "propagate"}
-    mergegraph.merge({"b": broken}, **given)
+    with pytest.warns(MergeWarning, match=r"layers\.1\.w \(1\)"):
+        mergegraph.merge({"b": broken}, **given)
     assert target["layers.1.w"].isnan().sum() == 1
 
 

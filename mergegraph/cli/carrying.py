@@ -30,6 +30,7 @@ def carry_out(
             fetching=display.fetched,
             trace=gathered,
             command=interruption.command,
+            warn=lambda warning: display.say(f"warning: {warning}"),
         )
     display.say(*(f"warning: {warning}" for warning in summary.warnings))
     display.say(*(f"{path}: done" for path in summary.directories))

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
+from warnings import warn
 
-from mergegraph.errors import MergeGraphError, Problem, ProblemsError, nearest
+from mergegraph.errors import MergeGraphError, MergeWarning, Problem, ProblemsError, nearest
 from mergegraph.findings import Check
 from mergegraph.inmemory.states import State, check_wrappers, model_of, settle, state_of, tied_names
 from mergegraph.inmemory.targets import INTO, check_targets, fitted, sinks_of, targets_of, telling
+from mergegraph.kin import Family
 from mergegraph.machine import free_memory, parse_size, usable_cores
 from mergegraph.methods import Method
 from mergegraph.parameters import Parameter
@@ -20,7 +22,10 @@ from mergegraph.plugins import installed_plugins
 from mergegraph.recipe import Module, Slice, Source, Stage
 from mergegraph.recipe.grammar import DtypeName, OnMissing, OnNonfinite
 from mergegraph.recipe.values import Rule
+from mergegraph.running.causes import telling_causes
+from mergegraph.running.computing import Sink
 from mergegraph.running.execute import execute
+from mergegraph.running.families import look
 from mergegraph.running.sinks import TensorSink
 from mergegraph.scheduling.schedule import Schedule, make_schedule
 from mergegraph.stages.stage import Built, build_stage
@@ -93,6 +98,18 @@ class _Engine:
         plan = plan_of(outputs, checks)
         return make_schedule(plan, budget=self.budget, threads=self.threads)
 
+    def run(self, schedule: Schedule, sinks: Sequence[Sink]) -> None:
+        """Run it; what is found on the way is told as warnings of Python."""
+        with telling_causes(schedule):
+            found = execute(schedule, sinks)
+        for each in found:
+            warn(each, MergeWarning, stacklevel=5)
+
+    def look(self, families: Sequence[Family]) -> None:
+        """Warn of models that are not of one family."""
+        for each in look(families, budget=self.budget, threads=self.threads):
+            warn(each, MergeWarning, stacklevel=5)
+
 
 def _method(name: str) -> Method:
     known = installed_plugins().methods
@@ -130,10 +147,11 @@ def _built(
 
 def _merged(stage: Stage, built: Built, tied: Mapping[str, str], engine: _Engine) -> dict[str, Any]:
     """What a stage comes to, in tensors of its own."""
+    engine.look(built.families)
     outputs, checks = outputs_of(stage, built.model, Path("merge"))
     schedule = engine.schedule(outputs, [*built.checks, *checks])
     sinks = [TensorSink(output.task.spec) for output in schedule.outputs]
-    execute(schedule, sinks)
+    engine.run(schedule, sinks)
     merged = {output.name: sink.tensor for output, sink in zip(outputs, sinks, strict=True)}
     return {**merged, **{name: merged[at] for name, at in tied.items() if at in merged}}
 
@@ -145,10 +163,11 @@ def _write(
     outputs, checks = outputs_of(stage, fitted(built.model, targets, tied), Path("merge"))
     check_targets(outputs, targets)
     schedule = engine.schedule(outputs, checks)
+    engine.look(built.families)
     _check_inputs(plan_of(outputs, built.checks).checks, engine)
     sinks = sinks_of(schedule, targets)
     with telling(sinks):
-        execute(schedule, sinks)
+        engine.run(schedule, sinks)
         for sink in sinks:
             if sink.is_late:
                 sink.land()
@@ -159,7 +178,7 @@ def _check_inputs(checks: Sequence[Check], engine: _Engine) -> None:
     """Do now the checks that would end a run."""
     fatal = [each for each in checks if each.is_fatal]
     counts = [Output(Path("merge"), each.task.key, each.task) for each in fatal]
-    execute(engine.schedule(counts, fatal), [TensorSink(each.task.spec) for each in fatal])
+    engine.run(engine.schedule(counts, fatal), [TensorSink(each.task.spec) for each in fatal])
 
 
 def _stage(

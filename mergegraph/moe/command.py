@@ -8,18 +8,17 @@ from pathlib import Path
 
 from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
-from mergegraph.findings import Check
 from mergegraph.library import Library
 from mergegraph.models.model import Model
 from mergegraph.moe.building import Dense, build, check
 from mergegraph.moe.gating import gates_of
 from mergegraph.moe.layouts import Layout, config_of, layout_for
 from mergegraph.moe.reading import BY_CHANCE, Mixture, read_mixture
-from mergegraph.ops.arithmetic import cast, load
-from mergegraph.ops.folds import count_nonfinite
+from mergegraph.ops.arithmetic import cast
 from mergegraph.pipeline import Prepared, no_collection, ready
 from mergegraph.planning.planned import main_dtypes, overlaps, result_key, whole_plan
 from mergegraph.planning.planner import expanded
+from mergegraph.planning.soundness import checks_of
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.plugins import installed_plugins
 from mergegraph.settings import Settings
@@ -63,7 +62,7 @@ def make_mixture(mixture: Mixture, library: Library, place: Path, *, seed: int |
     if problems := list(overlaps([directory], library)):
         raise ProblemsError(problems)
     notes += built.findings.notes
-    return whole_plan(outputs, _checks(outputs), [directory], library, notes)
+    return whole_plan(outputs, checks_of(outputs), [directory], library, notes)
 
 
 def _dense(mixture: Mixture, library: Library) -> Dense:
@@ -141,16 +140,3 @@ def _directory(dense: Dense, outputs: Sequence[Output], place: Path, seed: int) 
         explained={},
         key=result_key(f"moe\n{versions}", outputs, config, dense.base.sides),
     )
-
-
-def _checks(outputs: Sequence[Output]) -> list[Check]:
-    """What is computed must be finite."""
-    return [
-        Check(
-            count_nonfinite(each.task),
-            f"{each.directory}: {each.name} came to be NaN or infinite in {each.task.spec.dtype}",
-            is_fatal=True,
-        )
-        for each in outputs
-        if each.task.spec.is_float and each.task.op is not load and not each.task.is_small
-    ]

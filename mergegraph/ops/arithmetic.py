@@ -8,7 +8,7 @@ from typing import Any
 from mergegraph.instructions import Code, Do
 from mergegraph.rowmap import RowMap
 from mergegraph.spec import Spec
-from mergegraph.tasks import Task, op
+from mergegraph.tasks import EVERY, Task, op
 
 
 @op(cut="load", copies=1, infer=lambda *, entry, rows: _of_rows(entry.spec, rows))
@@ -27,7 +27,12 @@ def _code_cast(code: Code, out: int, tensor: int, *, dtype: str) -> Any:
     return tensor if dtype == "float32" else NotImplemented
 
 
-@op(cut="pointwise", infer=lambda tensor, *, dtype: tensor.with_dtype(dtype), code=_code_cast)
+@op(
+    cut="pointwise",
+    infer=lambda tensor, *, dtype: tensor.with_dtype(dtype),
+    code=_code_cast,
+    carries=EVERY,
+)
 def _cast(tensor: Any, *, dtype: str) -> Any:
     import torch
 
@@ -44,7 +49,7 @@ def _code_delta(code: Code, out: int, model: int, base: int) -> None:
     code.do(Do.SUBTRACT, out, model, base)
 
 
-@op(cut="pointwise", code=_code_delta)
+@op(cut="pointwise", code=_code_delta, carries=EVERY)
 def delta(model: Any, base: Any) -> Any:
     """The task vector of a model: model − base (arXiv:2212.04089)."""
     return model - base
@@ -54,7 +59,7 @@ def _code_scale(code: Code, out: int, tensor: int, *, factor: float) -> None:
     code.do(Do.SCALE, out, tensor, code.number(factor))
 
 
-@op(cut="pointwise", code=_code_scale)
+@op(cut="pointwise", code=_code_scale, carries=EVERY)
 def scale(tensor: Any, *, factor: float) -> Any:
     """Every entry times a number."""
     return tensor * factor
@@ -64,7 +69,7 @@ def _code_scale_by(code: Code, out: int, tensor: int, factor: Any) -> None:
     code.do(Do.SCALE, out, tensor, code.number(factor.item()))
 
 
-@op(cut="pointwise", infer=lambda tensor, _factor: tensor, code=_code_scale_by)
+@op(cut="pointwise", infer=lambda tensor, _factor: tensor, code=_code_scale_by, carries=EVERY)
 def scale_by(tensor: Any, factor: Any) -> Any:
     """Every entry times a small task's only entry."""
     return tensor * factor.item()
@@ -76,7 +81,7 @@ def _code_average(
     code.weighted_sum(out, tensors, _shares(weights, normalize=normalize))
 
 
-@op(cut="pointwise", copies=2, code=_code_average)
+@op(cut="pointwise", copies=2, code=_code_average, carries=EVERY)
 def average(*tensors: Any, weights: tuple[float, ...], normalize: bool = True) -> Any:
     """Σ wᵢ·xᵢ, divided by Σ wᵢ if `normalize`; the weights must not cancel then."""
     return weighted_sum(tensors, _shares(weights, normalize=normalize))
@@ -87,14 +92,20 @@ def _code_combine(code: Code, out: int, *tensors_and_coefficients: Any) -> None:
     code.weighted_sum(out, tensors, coefficients.tolist())
 
 
-@op(cut="pointwise", copies=2, infer=lambda first, *_others: first, code=_code_combine)
+@op(
+    cut="pointwise",
+    copies=2,
+    infer=lambda first, *_others: first,
+    code=_code_combine,
+    carries=EVERY,
+)
 def combine(*tensors_and_coefficients: Any) -> Any:
     """Σ cᵢ·xᵢ of tensors, the coefficients computed: a small task, given last."""
     *tensors, coefficients = tensors_and_coefficients
     return weighted_sum(tensors, coefficients.tolist())
 
 
-@op(infer=lambda first, *others, dim: _stacked((first, *others), dim))
+@op(infer=lambda first, *others, dim: _stacked((first, *others), dim), carries=EVERY)
 def stack(*tensors: Any, dim: int = 0) -> Any:
     """Tensors of one shape side by side along a new axis: experts into a fused tensor."""
     import torch
@@ -102,7 +113,7 @@ def stack(*tensors: Any, dim: int = 0) -> Any:
     return torch.stack(tensors, dim)
 
 
-@op(copies=1, infer=lambda tensor, *, axes: _reordered(tensor, axes))
+@op(copies=1, infer=lambda tensor, *, axes: _reordered(tensor, axes), carries=EVERY)
 def reorder(tensor: Any, *, axes: tuple[int, ...]) -> Any:
     """A tensor whose axes a file has in the order `axes`, with its axes in their own order."""
     return tensor.permute([axes.index(axis) for axis in range(len(axes))]).contiguous()
@@ -114,7 +125,7 @@ def crop(tensor: Any, *, rows: int) -> Any:  # noqa: ARG001 - the strips end whe
     return tensor
 
 
-@op(cut="pointwise", resizes=True, infer=lambda _tensor, base: base)
+@op(cut="pointwise", resizes=True, infer=lambda _tensor, base: base, carries=1)
 def extend(tensor: Any, base: Any) -> Any:
     """The tensor, and the rows of a longer base where it ends."""
     import torch
@@ -124,7 +135,7 @@ def extend(tensor: Any, base: Any) -> Any:
 
 @op(cut="pointwise", copies=4)
 def fill_nonfinite(tensor: Any, *substitutes: Any) -> Any:
-    """NaN and infinite entries replaced by the mean of the finite substitutes there, or by 0."""
+    """NaN and infinite entries replaced by the mean of the finite substitutes; NaN if none is."""
     import torch
 
     total = torch.zeros_like(tensor)
@@ -133,7 +144,7 @@ def fill_nonfinite(tensor: Any, *substitutes: Any) -> Any:
         finite = each.isfinite()
         total.add_(each.where(finite, 0.0))
         count.add_(finite)
-    return torch.where(tensor.isfinite(), tensor, total.div_(count.clamp_(min=1)))
+    return torch.where(tensor.isfinite(), tensor, total.div_(count))
 
 
 def weighted_sum(tensors: Sequence[Any], weights: Sequence[float]) -> Any:
@@ -175,6 +186,11 @@ def narrowed(tensor: Task) -> Task:
     """The tensor before it was widened, if that is all that was done to it last."""
     is_wider = tensor.op is _cast and _widens(tensor.inputs[0].spec, tensor.spec)
     return tensor.inputs[0] if is_wider else tensor
+
+
+def unrounded(tensor: Task) -> Task:
+    """The tensor before it was rounded, if that is all that was done to it last."""
+    return tensor.inputs[0] if tensor.op is _cast else tensor
 
 
 def _stacked(specs: tuple[Spec, ...], dim: int) -> Spec:

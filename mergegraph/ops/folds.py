@@ -9,6 +9,9 @@ from mergegraph.instructions import Code, Do
 from mergegraph.spec import Spec
 from mergegraph.tasks import op
 
+_FEW = 16 * 1024  # entries that are looked at together once a sum is not finite
+_LARGEST_BYTE = {"float8_e4m3fn": 0x7E, "float8_e5m2": 0x7B}  # the largest finite magnitude
+
 
 @op(cut="fold", copies=4, infer=lambda *vectors: Spec((len(vectors), len(vectors)), "float64"))
 def gram(*vectors: Any) -> Any:
@@ -49,13 +52,30 @@ def count_nonfinite(tensor: Any) -> Any:
     """How many entries are NaN or infinite, `[1]` in int64."""
     import torch
 
-    # a sum of squares is finite if they all are, and a dot product costs a tenth of comparisons;
-    # where the squares of large entries overflow, they are looked at one by one
     flat = tensor.reshape(-1)  # a small one comes in its shape
-    values = flat.float() if tensor.itemsize < 4 else flat  # noqa: PLR2004 - of float32
-    if isfinite(torch.dot(values, values).item()):
-        return torch.zeros(1, dtype=torch.int64)
-    return values.isfinite().logical_not_().count_nonzero().reshape(1)
+    if flat.itemsize == 1:
+        return torch.tensor([_nonfinite_bytes(flat)])
+    # a sum is not finite if an entry is not, and nothing costs less; where it overflows of itself,
+    # and where something is to be counted, entries are looked at, a few at a time
+    pieces = () if isfinite(flat.sum().item()) else flat.split(_FEW)
+    return torch.tensor([sum(map(_nonfinite, pieces))])
+
+
+def _nonfinite(entries: Any) -> int:
+    values = entries.float() if entries.itemsize < 4 else entries  # noqa: PLR2004 - of float32
+    if isfinite(values.sum().item()):
+        return 0
+    return int(values.isfinite().logical_not_().count_nonzero())
+
+
+def _nonfinite_bytes(entries: Any) -> int:
+    import torch
+
+    magnitudes = entries.view(torch.uint8) & 0x7F
+    largest = _LARGEST_BYTE[str(entries.dtype).removeprefix("torch.")]
+    if not len(entries) or magnitudes.amax().item() <= largest:
+        return 0
+    return int((magnitudes > largest).count_nonzero())
 
 
 @op(cut="fold", infer=lambda _first, *_others: Spec((1,), "int64"))

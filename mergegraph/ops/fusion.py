@@ -10,7 +10,7 @@ from typing import Any, Literal
 from mergegraph.instructions import Code, Do
 from mergegraph.ops.arithmetic import weighted_sum
 from mergegraph.spec import Spec
-from mergegraph.tasks import op
+from mergegraph.tasks import EVERY, op
 
 Election = Literal["sum", "count", "max"]
 Tie = Literal["positive", "zero"]
@@ -71,7 +71,7 @@ def _code_fuse(
         code.do(Do.ADD, out, total, base)
 
 
-@op(cut="pointwise", copies=2, code=_code_fuse)
+@op(cut="pointwise", copies=2, code=_code_fuse, carries=EVERY)
 def fuse(
     base: Any,
     *deltas: Any,
@@ -115,7 +115,7 @@ def _code_fuse_elected(
         return code.do(Do.ADD, out, mass, base)
 
 
-@op(cut="pointwise", copies=5, code=_code_fuse_elected)
+@op(cut="pointwise", copies=5, code=_code_fuse_elected, carries=1)
 def fuse_elected(
     base: Any,
     signs: Any,

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from math import floor
 from typing import Any
+from warnings import warn
 
 from mergegraph.bits import INFINITY, LOW_BITS, MAGNITUDE, magnitudes
+from mergegraph.errors import MergeWarning
 from mergegraph.instructions import Code, Do
 from mergegraph.ops import device
 from mergegraph.spec import Spec
@@ -37,7 +39,14 @@ def removed_count(fraction: float, numel: int) -> int:
 
 def prune_by_magnitude(delta: Task, *, density: float) -> Task:
     """Keep the `density` largest entries by magnitude, zero the rest (arXiv:2306.01708)."""
+    warn_of_nothing(density)
     return prune_to_band(delta, keep=kept_count(density, delta.spec.numel))
+
+
+def warn_of_nothing(density: float) -> None:
+    """Warn of a density that keeps no entry at all."""
+    if density <= 0:
+        warn("a density of 0 keeps nothing of a model", MergeWarning, 2)
 
 
 def prune_to_band(delta: Task, *, keep: int, top: int = 0) -> Task:

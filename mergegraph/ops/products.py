@@ -58,7 +58,7 @@ def _check_product(weight: Spec, left: Spec, right: Spec, **_numbers: Any) -> Sp
     return weight
 
 
-@op(cut="pointwise", copies=3, infer=_check_product)
+@op(cut="pointwise", copies=3, infer=_check_product, carries=1)
 def add_product(weight: Any, left: Any, right: Any, *, scale: float, start: int) -> Any:
     """A weight + scale·left·right, of matrices side by side: `[n, rows, r]` · `[n, r, columns]`."""
     result = weight.clone()

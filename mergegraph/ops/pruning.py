@@ -17,6 +17,7 @@ from mergegraph.ops.graded import (
     extremes,
     falling_chances,
 )
+from mergegraph.ops.order import warn_of_nothing
 from mergegraph.ops.rows import fall_by_rank
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
@@ -26,6 +27,7 @@ Group = Literal["row", "tensor"]
 
 def prune_at_random(delta: Task, *, density: float, seed: int, rescale: bool = True) -> Task:
     """Keep each entry with probability `density`, divided by it if `rescale` (arXiv:2311.03099)."""
+    warn_of_nothing(density)
     return (
         delta
         if density >= 1

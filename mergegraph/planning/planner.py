@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -12,16 +13,16 @@ from mergegraph.adapters.reading import Adapter, read_adapter
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.findings import Check
+from mergegraph.kin import Family
 from mergegraph.library import Library
 from mergegraph.methods import Method
 from mergegraph.models import scaled
 from mergegraph.models.model import Model, SideFiles
-from mergegraph.ops.arithmetic import load
-from mergegraph.ops.folds import count_nonfinite
 from mergegraph.planning.ordering import in_order
 from mergegraph.planning.partition import in_parts
 from mergegraph.planning.places import wandering
 from mergegraph.planning.planned import main_dtypes, overlaps, result_key, whole_plan
+from mergegraph.planning.soundness import checks_of
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.recipe.tree import stage_of
@@ -52,7 +53,8 @@ def make_plan(
     planner.problems += overlaps(planner.directories, library)
     if planner.problems:
         raise ProblemsError(sorted(planner.problems, key=_reading_order))
-    return whole_plan(planner.outputs, planner.checks, planner.directories, library, planner.notes)
+    made = whole_plan(planner.outputs, planner.checks, planner.directories, library, planner.notes)
+    return replace(made, families=tuple(dict.fromkeys(planner.families)))
 
 
 class _Planner:
@@ -76,6 +78,7 @@ class _Planner:
         self.notes: list[str] = []
         self.outputs: list[Output] = []
         self.checks: list[Check] = []
+        self.families: list[Family] = []
         self.directories: list[Directory] = []
 
     def add(self, recipe: Recipe, place: Path) -> None:
@@ -101,6 +104,7 @@ class _Planner:
             self.problems += made.problems
             self.notes += made.notes
             self.checks += made.checks
+            self.families += made.families
             if made.problems:
                 continue
             if stage.name is not None:
@@ -246,18 +250,7 @@ def outputs_of(
     ]
     if is_cut:
         outputs = [part for each in outputs for part in in_parts(each)]
-    if stage.on_nonfinite == "propagate":
-        return outputs, []
-    checks = [
-        Check(
-            count_nonfinite(each.task),
-            f"{each.directory}: {each.name} came to be NaN or infinite in {each.task.spec.dtype}",
-            is_fatal=True,
-        )
-        for each in outputs
-        if each.task.spec.is_float and each.task.op is not load
-    ]
-    return outputs, checks
+    return outputs, checks_of(outputs, is_fatal=stage.on_nonfinite != "propagate")
 
 
 def _reading_order(problem: Problem) -> tuple[str, int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mergegraph.errors import KernelError, RunError
 from mergegraph.files.reading import Reader, Stream
-from mergegraph.findings import Check
+from mergegraph.findings import CheckError, warnings_of
 from mergegraph.machine import keep_freed_memory
 from mergegraph.running.blocks import Desk
 from mergegraph.running.computing import Computer, Sink, Strip
@@ -89,9 +89,11 @@ class _Run:
         progress: Progress,
         trace: Trace,
     ) -> None:
-        self.given = schedule.given
+        self.schedule = schedule
         self.outputs = schedule.outputs
-        self.checks = {check.task.key: check for check in schedule.checks}
+        self.checks: dict[str, list[int]] = {}
+        for i, check in enumerate(schedule.checks):
+            self.checks.setdefault(check.task.key, []).append(i)
         self.computer = computer
         self.store = computer.store
         self.progress = progress
@@ -99,14 +101,13 @@ class _Run:
         self.courses = courses
         self.dispatcher = Dispatcher(schedule, self.store, courses)
         self.error: BaseException | None = None
-        self.warnings: list[str] = []
+        self.found: dict[int, int] = {}  # checks that are not zero, and are not fatal
 
     def recall(self, values: Mapping[str, Any]) -> None:
         """Put values that an earlier run came to into the store, and look at checks among them."""
-        for key in sorted(self.given):
+        for key in sorted(self.schedule.given):
             self.store.restore(key, values[key])
-            if key in self.checks:
-                self.look(self.checks[key], values[key])
+            self.look(key, values[key])
 
     def work(self, end: Event) -> None:
         """Take strips until there are none: the life of a worker, whose end is told."""
@@ -198,18 +199,27 @@ class _Run:
 
     def keep(self, task: Task, value: Any) -> None:
         """Put a value into the store, and look at it if it is a check."""
-        check = self.checks.get(task.key)
-        if check is not None:
-            self.look(check, value)
+        self.look(task.key, value)
         self.store.put(task, value)
 
-    def look(self, check: Check, value: Any) -> None:
-        """See whether what a check counts is there."""
-        if value.any():
-            told = f"{check.fact} ({int(value.sum())} of them)"
-            if check.is_fatal:
-                raise RunError(told)
-            self.warnings.append(told)
+    def look(self, key: str, value: Any) -> None:
+        """See whether what checks count is there."""
+        if key in self.checks and value.any():
+            for i in self.checks[key]:
+                self.heed(i, int(value.sum()))
+
+    def heed(self, number: int, count: int) -> None:
+        """Note what a check found; raises CheckError if it is fatal."""
+        check = self.schedule.checks[number]
+        if check.is_fatal:
+            raise CheckError(check, count)
+        self.found[number] = count
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What checks found, in their own order."""
+        found = sorted(self.found.items())
+        return warnings_of((self.schedule.checks[i], count) for i, count in found)
 
     def note(self, running: Running) -> None:
         """Note the small values that a pass ended in: those needed later, and what was checked."""

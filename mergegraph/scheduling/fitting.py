@@ -144,7 +144,7 @@ class Line:
 
     def _fits(self, budget: int) -> Iterator[Fit]:
         for allowance in _ALLOWANCES:
-            if allowance > budget * 3 // 4:  # the rest is for strips
+            if allowance > max(0, budget * 3 // 4):  # the rest is for strips
                 continue
             fitted = [(design.within(allowance), n) for design, n in self.designs.items()]
             alone = max((each.alone_nbytes for each, _ in fitted), default=0)

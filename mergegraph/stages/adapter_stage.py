@@ -71,7 +71,7 @@ def build_adapter(
         *_of_copies(stage, changes),
         *_of_losses(stage, merged, ranks),
     ]
-    return Built(model, explained, (), tuple(notes), ())
+    return Built(model, explained, (), (), tuple(notes), ())
 
 
 def _check(stage: Stage, method: Method) -> None:

@@ -1,4 +1,4 @@
-"""The inputs of one output tensor: which take part, in which shape, and with which entries."""
+"""The inputs of one output tensor: which take part, and in which shape."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from mergegraph.methods import Method
 from mergegraph.models.experts import is_of_experts, layouts_differ
 from mergegraph.models.model import Model
 from mergegraph.names import is_embedding, is_head, layer_of, part_of
-from mergegraph.ops.arithmetic import cast, crop, extend, fill_nonfinite, load
-from mergegraph.ops.folds import count_nonfinite
+from mergegraph.ops.arithmetic import cast, crop, extend, load
 from mergegraph.recipe import Stage
 from mergegraph.stages.outline import Outline, Part
 from mergegraph.tasks import Task
@@ -202,36 +201,9 @@ class InputReader:
             self.vocabularies[self.donor.tensors[outline.name].spec.shape[0]] = rows
         return [_resized(each, rows, leader) for each in inputs]
 
-    def finite(self, inputs: Sequence[Input]) -> list[Input]:
-        """Inputs in the dtype of the arithmetic; NaN and infinity as `on_nonfinite` says."""
-        work = [Input(i.part, cast(i.task, WORK), i.stored, i.is_base) for i in inputs]
-        is_alone = self.stage.on_nonfinite == "base" and len(work) == 1
-        if self.stage.on_nonfinite == "raise" or is_alone:
-            for given, each in zip(inputs, work, strict=True):
-                told = f"{each.part.model.reference}: {each.part.name} has NaN or infinite entries"
-                remedy = "; set on_nonfinite to base or propagate to merge all the same"
-                if is_alone:
-                    remedy = (
-                        ", and no base or other model could stand in; set on_nonfinite to propagate"
-                    )
-                if given.part.model.is_input:
-                    self.findings.check(count_nonfinite(each.task), told + remedy, is_fatal=True)
-        return _filled(work) if self.stage.on_nonfinite == "base" else work
-
 
 def _some(names: Sequence[str]) -> str:
     return names[0] + (f" and {len(names) - 1} more tensors" if len(names) > 1 else "")
-
-
-def _filled(inputs: Sequence[Input]) -> list[Input]:
-    """Inputs whose NaN and infinite entries are the base's, or else the mean of the others."""
-    base = next((each for each in inputs if each.is_base), None)
-    filled = []
-    for each in inputs:
-        others = [base] if base and each is not base else [o for o in inputs if o is not each]
-        tasks = [other.task for other in others]
-        filled.append(replace(each, task=fill_nonfinite(each.task, *tasks)) if tasks else each)
-    return filled
 
 
 def _is_tied(head: Part) -> bool:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mergegraph.errors import MergeGraphError, Problem, told_of
+from mergegraph.errors import MergeGraphError, Problem, noting, told_of
 from mergegraph.findings import Check, Findings
+from mergegraph.kin import Family
 from mergegraph.methods import ABOUT, About, Method, Request
 from mergegraph.models import scaled
 from mergegraph.models.experts import holds_experts, parts_of, together
@@ -17,6 +18,8 @@ from mergegraph.names import is_embedding, is_head, layer_of, layer_stacks
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_different
 from mergegraph.recipe import Stage
+from mergegraph.stages.families import families_of, repeated
+from mergegraph.stages.finite import finite
 from mergegraph.stages.following import config_of
 from mergegraph.stages.inputs import WORK, Input, InputReader
 from mergegraph.stages.layers import counted
@@ -44,6 +47,7 @@ class Built:
     model: Model
     explained: Mapping[str, Explained]
     checks: tuple[Check, ...]
+    families: tuple[Family, ...]
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -84,6 +88,7 @@ def build_stage(stage: Stage, models: Mapping[str, Model], method: Method, seed:
         model,
         builder.explained,
         tuple(findings.checks.values()),
+        tuple(builder.families),
         tuple(findings.notes),
         tuple(findings.problems),
     )
@@ -106,6 +111,11 @@ class _Merge:
     stored: str
     is_part: bool = False
 
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All that it is made of, the base first."""
+        return (self.base, *self.models) if self.base else self.models
+
 
 @dataclass
 class _Builder:
@@ -121,12 +131,17 @@ class _Builder:
     tensors: dict[str, Task] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
     explained: dict[str, Explained] = field(default_factory=dict)
+    families: list[Family] = field(default_factory=list)
 
     def build(self, outlines: Sequence[Outline]) -> None:
         """Make every output tensor, in order."""
         counts = layer_stacks(outline.name for outline in outlines)
         found = [(outline, self.gather(outline, counts)) for outline in outlines]
         merges = [m for _, each in found if not isinstance(each, _Copy) for m in each]
+        inputs = [each.inputs for each in merges]
+        self.families = families_of(self.stage.place, inputs)
+        for note in repeated(self.stage.place, inputs):
+            self.findings.note(note)
         surveyed = iter(self.surveyed(merges))
         for outline, each in found:
             if isinstance(each, _Copy):
@@ -160,7 +175,7 @@ class _Builder:
         equal = [each.task for each in inputs if each.task.spec == chosen.task.spec]
         if len(set(equal)) > 1:
             told = f"{outline.name}: the models disagree, {chosen.part.model.reference} is followed"
-            self.findings.check(count_different(chosen.task, *equal), told, is_fatal=False)
+            self.findings.check(Check(count_different(chosen.task, *equal), told, is_fatal=False))
         return _Copy(chosen)
 
     def asked(
@@ -170,12 +185,16 @@ class _Builder:
         work = self.inputs.shaped(outline, inputs)
         config = work[0].part.model.config
         if not holds_experts(outline.name, work[0].task.spec, config):
-            return tuple(self.asked_for(outline, self.inputs.finite(work), inputs, counts))
+            return tuple(self.asked_for(outline, self.finite(work), inputs, counts))
         asked: list[_Merge] = []
         for tasks in zip(*[parts_of(each.task) for each in work], strict=True):
             own = [replace(each, task=task) for each, task in zip(work, tasks, strict=True)]
-            asked += self.asked_for(outline, self.inputs.finite(own), inputs, counts)
+            asked += self.asked_for(outline, self.finite(own), inputs, counts)
         return tuple(replace(each, is_part=True) for each in asked)
+
+    def finite(self, inputs: Sequence[Input]) -> list[Input]:
+        """Inputs with which to reckon, NaN and infinity as the stage says."""
+        return finite(inputs, self.stage.on_nonfinite, self.findings)
 
     def asked_for(
         self,
@@ -284,11 +303,15 @@ class _Builder:
         """A result as later stages see it."""
         return cast(scaled.rounded(result, stored) if self.stage.out_dtype else result, WORK)
 
+    def warned(self, warning: str) -> None:
+        """Note what the method warns of."""
+        self.findings.note(f"{self.stage.place}: {self.method.name}: {warning}")
+
     def call(self, request: Request, surveyed: Sequence[Task], values: Mapping[str, Any]) -> Task:
         """What the method makes of a request; its failures are the user's to know of."""
         own: dict[str, Any] = {k: list(v) if isinstance(v, list) else v for k, v in values.items()}
         base, models, known = request.base, request.models, request.about
-        with told_of(f"method {self.method.name}"):
+        with told_of(f"method {self.method.name}"), noting(self.warned):
             result = self.method(base, models, about=known, survey=surveyed, **own)
         if not isinstance(result, Task):
             raise MergeGraphError(f"{self.method.name} gave {type(result).__name__}, not a task")

@@ -107,6 +107,8 @@ class _Trial:
             self.check_cut(value)
         if self.task.op.fast is not None:
             self.check_fast(value)
+        for number in range(min(self.task.op.carries, len(self.values))):
+            self.check_carried(number)
 
     def before(self, start: int) -> Any:
         """What a scan came to before a strip."""
@@ -207,6 +209,18 @@ class _Trial:
             return
         if not same_bits(self.run(self.given(0, self.end), 0, kernel), value):
             self.fail("its fast kernel gives other bits than the plain one")
+
+    def check_carried(self, number: int) -> None:
+        """What is NaN or infinite in an input that it carries is so in the result, too."""
+        for broken in (float("nan"), float("inf"), -float("inf")):
+            given = self.given(0, self.end)
+            entries = given[number].reshape(-1)
+            if not (len(entries) and entries.is_floating_point()):
+                return
+            entries[len(entries) // 2] = broken
+            if self.run(given, 0).isfinite().all():
+                told = f"is said to carry its first {self.task.op.carries} inputs"
+                self.fail(f"{told}, and {broken} in input {number + 1} gets lost; declare fewer")
 
     def told_of(self, part: Any, whole: Any, start: int) -> str:
         changed = [i for i in range(len(part)) if not same_bits(part[i], whole[i])]

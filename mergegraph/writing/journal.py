@@ -1,7 +1,7 @@
 """The journal of an unfinished result: what it belongs to, and what of it is done.
 
-It is lines of JSON, each written after the bytes that it speaks of. What follows the last whole
-line counts for nothing.
+It is lines of JSON, each with its checksum and written after the bytes that it speaks of. What
+follows the last whole line counts for nothing.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ class Journal:
     def write(self, line: Mapping[str, Any]) -> None:
         """Write one line."""
         with self._lock:
-            data = memoryview(json.dumps(line).encode() + b"\n")
+            text = json.dumps(line).encode()
+            data = memoryview(b"%s %s\n" % (_checksum(text), text))
             while data:
                 data = data[self._file.write(data) :]
 
@@ -167,10 +168,15 @@ def milestone_line(name: str, milestone: Milestone) -> dict[str, Any]:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    found = json.loads(line)
-    if not line.endswith(b"\n") or not isinstance(found, dict):
+    checksum, _, text = line.partition(b" ")
+    if not line.endswith(b"\n") or checksum != _checksum(text[:-1]):
         raise ValueError
+    found: dict[str, Any] = json.loads(text)
     return found
+
+
+def _checksum(text: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(text)
 
 
 def _taken(work: Work, line: Mapping[str, Any]) -> Work:

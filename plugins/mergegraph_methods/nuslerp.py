@@ -2,8 +2,18 @@
 
 from collections.abc import Iterable
 from typing import Literal
+from warnings import warn
 
-from mergegraph import Between, MergeGraphError, Method, PerModel, Task, hookimpl, method
+from mergegraph import (
+    Between,
+    MergeGraphError,
+    MergeWarning,
+    Method,
+    PerModel,
+    Task,
+    hookimpl,
+    method,
+)
 from mergegraph.ops import combine, fuse, gram
 from mergegraph_methods.parts.arcs import (
     arc_weights,
@@ -62,6 +72,10 @@ def nuslerp(
     first, second = task_vectors(base, models) if base else models
     sum_of_weights = sum(weight)
     t = 0.5 if abs(sum_of_weights) < CANCELLED else weight[1] / sum_of_weights
+    if t == 0.5 and weight[0] != weight[1]:  # noqa: PLR2004
+        warn("the weights cancel: both models count the same", MergeWarning, 2)
+    elif not 0 <= t <= 1:
+        warn(f"weights of both signs lead beyond the models, to t = {t:.3g}", MergeWarning, 2)
     chosen = _mode(mode, flatten=nuslerp_flatten, row_wise=nuslerp_row_wise)
     has_rows = len(first.spec.shape) > 1 and first.spec.numel > 0
     joined = _joined(first, second, chosen if has_rows else "flatten", t)

@@ -2,8 +2,19 @@
 
 from collections.abc import Iterable
 from typing import Annotated, Any
+from warnings import warn
 
-from mergegraph import Between, MergeGraphError, Method, Spec, Task, hookimpl, method, op
+from mergegraph import (
+    Between,
+    MergeGraphError,
+    MergeWarning,
+    Method,
+    Spec,
+    Task,
+    hookimpl,
+    method,
+    op,
+)
 from mergegraph.ops import combine, gram
 from mergegraph_methods.parts.spheres import arc
 
@@ -48,6 +59,8 @@ def slerp(
         return pair[0]
     if len(pair) != 2:  # noqa: PLR2004
         raise MergeGraphError(f"slerp: takes exactly two models, not {len(pair)}")
+    if not 0 <= t <= 1:
+        warn(f"t {t:g} is outside of 0 to 1: it leads beyond the models", MergeWarning, 2)
     return combine(*pair, _slerp_weights(gram(*pair), t=t, dot_threshold=dot_threshold))
 
 

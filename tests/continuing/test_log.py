@@ -13,6 +13,7 @@ import mergegraph
 from mergegraph import pipeline
 from mergegraph.provenance.manifest import read_manifest
 from mergegraph.trust.verification import verify
+from mergegraph.writing import found
 from mergegraph.writing.journal import JOURNAL, read_journal
 
 
@@ -97,11 +98,12 @@ def test_an_input_that_changed_is_found_though_its_time_was_put_back(family, tmp
     assert any(f"as it was begun before the input {file} changed" in note for note in notes)
 
 
-def test_after_the_machine_went_down_what_is_finished_is_read_again(family, tmp_path):
+def test_after_the_machine_went_down_what_is_finished_is_read_again(family, tmp_path, monkeypatch):
     recipe = family(RECIPES["linear"].replace("linear", "linear\nout_dtype: bfloat16"))
     killed(recipe, tmp_path / "out", 1.9 * NBYTES)
-    journal = tmp_path / "out.partial" / JOURNAL
-    journal.write_text(journal.read_text().replace('"boot": "', '"boot": "another'))
+    work = read_journal(tmp_path / "out.partial")
+    assert work.finished
+    monkeypatch.setattr(found, "boot", lambda: "another")
     mergegraph.run(recipe, out=tmp_path / "out")
     mergegraph.run(recipe, out=tmp_path / "whole")
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")

@@ -7,6 +7,7 @@ import torch
 
 import mergegraph
 from mergegraph import MergeGraphError
+from mergegraph.errors import MergeWarning
 from mergegraph.plugins import installed_plugins
 
 METHODS = installed_plugins().methods
@@ -45,7 +46,10 @@ def test_entries_of_the_base_may_stand_for_them(name):
         with pytest.raises(MergeGraphError, match="no base or other model could stand in"):
             merged(name, "base")
     else:
-        assert all(each.isfinite().all() for each in merged(name, "base").values())
+        with pytest.warns(MergeWarning) as told:
+            found = merged(name, "base")
+        assert "entries, replaced by the" in str(told[0].message)
+        assert all(each.isfinite().all() for each in found.values())
 
 
 @every_method
@@ -54,4 +58,6 @@ def test_they_may_go_on_or_are_refused_with_a_sentence(name):
         with pytest.raises(MergeGraphError, match=r"^w: .* has no directions; set on_nonfinite"):
             merged(name, "propagate")
     else:
-        merged(name, "propagate")
+        with pytest.warns(MergeWarning) as told:
+            merged(name, "propagate")
+        assert "m0: NaN or infinite entries: w (1), n (1)" in str(told[0].message)

@@ -45,7 +45,7 @@ def _code_fuse(code: Any, out: int, *others: Any, scale: float) -> Any:
     return fuse_elected.code(code, out, *given, **_numbers(shares, scale))
 
 
-@op(cut="pointwise", copies=5, code=_code_fuse)
+@op(cut="pointwise", copies=5, code=_code_fuse, carries=1)
 def fuse(*others: Any, scale: float) -> Any:
     """As `fuse_elected`, the weights computed: a small task, given last."""
     *given, shares = others

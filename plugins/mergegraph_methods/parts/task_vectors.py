@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
+from warnings import warn
 
-from mergegraph import Between, MergeGraphError, Request, Task
+from mergegraph import Between, MergeGraphError, MergeWarning, Request, Task
 from mergegraph.ops import bounds_across, delta, elect, fuse, fuse_elected, settle
 from mergegraph.ops.fusion import Election
 from mergegraph.ops.order import kept_count
 
 Fraction = Annotated[float, Between(0, 1)]
 
-CANCELLED = 1e-8  # a sum of weights below this is not divided by
+CANCELLED = 1e-8  # a sum of weights below this is not divided by,
+LOST = 1e-6  # nor one that is below this share of them: in float32 it is little but rounding
+FAINT = 0.1  # below this share of them what is divided by it grows past what was meant
 
 INT8_MASK = {"int8_mask": "mergekit keeps masks in 8 bits with it; here no mask is kept"}
 
@@ -23,8 +26,13 @@ def task_vectors(base: Task | None, models: Sequence[Task]) -> list[Task]:
 
 def check_weights(weights: Sequence[float]) -> None:
     """Refuse weights that cancel, where their sum is to be divided by."""
-    if abs(sum(weights)) < CANCELLED:
-        raise MergeGraphError("the weights add up to 0, so they cannot be normalized")
+    total, size = abs(sum(weights)), sum(map(abs, weights))
+    if total < max(CANCELLED, LOST * size):
+        told = "the weights add up to 0, or nearly, so they cannot be normalized"
+        raise MergeGraphError(f"{told}; change them, or set normalize to false")
+    if total < FAINT * size:
+        fact = f"the weights cancel but for {sum(weights):.3g}, and are divided by it"
+        warn(f"{fact}: every model counts {1 / total:.3g} times its weight", MergeWarning, 2)
 
 
 def fused(
@@ -32,6 +40,7 @@ def fused(
 ) -> Task:
     """The base plus the weighted sum, or mean, of all task vectors; the base if all weigh 0."""
     if not any(weights):
+        warn("all weights are 0: the result is the base", MergeWarning, 2)
         return base
     if normalize:
         check_weights(weights)
