@@ -28,7 +28,9 @@ _VARIABLES = (
 )
 _SHORTEST = 16  # letters; shorter values might be words of a text
 _WORDS = "signature|secret|token|passw|credential|auth|policy|session|apikey"
-_QUERY = rf"(?:[\w.%-]*(?:{_WORDS})[\w.%-]*|sig|pwd|(?:[\w.%-]*[_-])?key(?:[_-]\w+)*)"
+_SECRET_NAME = re.compile(rf"{_WORDS}|^(sig|pwd)$|(^|[_-])key([_-]|$)", re.IGNORECASE)
+# of lengths that are bounded: texts of strangers come here, and are not to take long
+_QUERY = re.compile(r"([?&;])([\w.%-]{1,80})=[^\s&#;'\"<>`\\)\]}*]+")
 # what a text must hold for there to be one of a kind, and what the kind looks like;
 # what is kept of it stands before the secret, in a group
 _KINDS = tuple(
@@ -38,7 +40,6 @@ _KINDS = tuple(
         ("Bearer ", r"(\bBearer )[\w.~+/=-]{8,}"),
         ("uthorization", r"(\b[Aa]uthorization[\"']?\s*[:=]\s*[\"']?(?:\w+ )?)[^\s\"'*]{8,}"),
         ("://", r"(\b[A-Za-z][A-Za-z0-9+.-]{1,20}://)[^\s/\\'\"<>?#@]+(?=@)"),
-        ("=", rf"(?i)([?&;]{_QUERY}=)[^\s&#;'\"<>`\\)\]}}*]+"),
         # tokens that say by their first letters whose they are
         ("hf_", r"(hf_)(?:[A-Za-z0-9]{20,}|(?:oauth|jwt)_[\w.-]{20,})"),
         ("api_org_", r"(?<![A-Za-z0-9])(api_org_)[A-Za-z0-9]{16,}"),
@@ -57,10 +58,17 @@ def without_secrets(text: str) -> str:
     """The text with `***` in place of tokens, passwords and signatures."""
     for value in _values():
         text = text.replace(value, HIDDEN)
+    if "=" in text:
+        text = _QUERY.sub(_hidden, text)
     for sign, kind in _KINDS:
         if sign in text:
             text = kind.sub(rf"\g<1>{HIDDEN}", text)
     return text
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """A part of an address, its value hidden if its name is that of a secret."""
+    return f"{found[1]}{found[2]}={HIDDEN}" if _SECRET_NAME.search(found[2]) else found[0]
 
 
 def discreet(error: Error) -> Error:

@@ -48,6 +48,7 @@ def _count(prepared: Prepared, path: Path) -> int:
     from mergegraph.writing.found import partial_path
     from mergegraph.writing.journal import read_journal
 
+    names = {name for shard in prepared.layouts[path] for name in shard.slots}
     if prepared.found[path].is_done:
-        return sum(len(shard.slots) for shard in prepared.layouts[path])
-    return len(read_journal(partial_path(path)).finished)
+        return len(names)
+    return len(names & read_journal(partial_path(path)).finished.keys())

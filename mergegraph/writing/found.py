@@ -94,11 +94,10 @@ def _unfinished(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) 
     """Work to go on with; after the machine itself went down, what is finished is read again."""
     slots = {name: slot for shard in shards for name, slot in shard.slots.items()}
     lost: frozenset[str] = frozenset()
-    if work.runs and work.runs[-1].boot != boot():
-        there = {name: slots[name] for name in work.finished if name in slots}
-        lost = frozenset(_lost(partial, there, work.finished))
-    finished = len(work.finished) - len(lost)
-    told = f"{partial}: continuing, {finished} of {max(len(slots), finished)} tensors are finished"
+    if work.runs and (not boot() or work.runs[-1].boot != boot()):
+        lost = frozenset(_lost(partial, slots, work.finished))
+    finished = len((work.finished.keys() & slots.keys()) - lost)
+    told = f"{partial}: continuing, {finished} of {len(slots)} tensors are finished"
     if lost:
         told += f"; {len(lost)} did not outlast the machine's going down and are made again"
     is_begun = finished or lost or work.values or work.milestones
@@ -106,14 +105,15 @@ def _unfinished(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) 
 
 
 def _lost(partial: Path, slots: Mapping[str, Slot], digests: Mapping[str, str]) -> Iterator[str]:
-    """The tensors whose bytes are not those that were written."""
-    entries = {n: Entry(partial / s.file, s.offset, s.spec, n) for n, s in slots.items()}
+    """The tensors whose bytes are not those that were written, and parts, which nobody knows."""
+    there = {name: slots[name] for name in digests if name in slots}
+    entries = {n: Entry(partial / s.file, s.offset, s.spec, n) for n, s in there.items()}
     try:
         found = digest_tensors(entries, usable_cores())
     except RunError:
-        yield from slots
+        yield from digests
         return
-    yield from (name for name in slots if found[name].sha256 != digests[name])
+    yield from (n for n, told in digests.items() if n not in found or found[n].sha256 != told)
 
 
 def partial_path(path: Path) -> Path:

@@ -11,7 +11,7 @@ import os
 import platform
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,6 +155,11 @@ def tensor_line(tensor: str, digest: str) -> dict[str, Any]:
     return {"tensor": tensor, "sha256": digest}
 
 
+def lost_line(tensors: Iterable[str]) -> dict[str, Any]:
+    """The line of tensors that were whole, and are not any more."""
+    return {"lost": sorted(tensors)}
+
+
 def values_line(values: Mapping[str, Any]) -> dict[str, Any]:
     """The line of small values by task key."""
     return {"values": {key: _told(value) for key, value in values.items()}}
@@ -192,6 +197,9 @@ def _taken(work: Work, line: Mapping[str, Any]) -> Work:
         work.runs.append(run)
     elif "tensor" in line:
         work.finished[str(line["tensor"])] = str(line["sha256"])
+    elif "lost" in line:
+        for name in line["lost"]:
+            work.finished.pop(name, None)
     elif "pass" in line:
         state = {str(key): _tensor(*told) for key, told in line["state"].items()}
         digests = tuple(map(str, line["digests"]))

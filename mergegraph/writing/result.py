@@ -21,7 +21,7 @@ from mergegraph.provenance.frontmatter import CARD
 from mergegraph.provenance.manifest import MANIFEST, Manifest
 from mergegraph.writing.copying import copy_file
 from mergegraph.writing.found import Found, partial_path, replaced_path
-from mergegraph.writing.journal import JOURNAL, Journal, read_journal, tensor_line
+from mergegraph.writing.journal import JOURNAL, Journal, lost_line, read_journal, tensor_line
 from mergegraph.writing.shards import Shard, Slot, create, index_texts
 from mergegraph.writing.syncing import sync_folder, sync_tree
 from mergegraph.writing.writer import File, Writer, cannot_write
@@ -161,6 +161,8 @@ class Result:
             fact = "changed while this run was being planned; run the command again"
             raise MergeGraphError(f"{self.partial}: {fact}")
         self._journal.go_on(work.nbytes)
+        if self.found.lost:
+            self._journal.write(lost_line(self.found.lost))
 
     def _close_files(self) -> None:
         for file in self._files.values():

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 import mergegraph
 from mergegraph import pipeline
+from mergegraph.files.header import read_header
 from mergegraph.provenance.manifest import read_manifest
 from mergegraph.trust.verification import verify
-from mergegraph.writing import found
+from mergegraph.writing import found, journal
 from mergegraph.writing.journal import JOURNAL, read_journal
 
 
@@ -62,13 +63,13 @@ def test_a_journal_cut_anywhere_leads_to_the_same_bytes(family, tmp_path):
     recipe = family(RECIPES["ties"])
     mergegraph.run(recipe, out=tmp_path / "whole")
     killed(recipe, tmp_path / "out", 5 * NBYTES, memory="12MiB")
-    journal = tmp_path / "out.partial" / JOURNAL
-    data, weights = journal.read_bytes(), (tmp_path / "out.partial" / "model.safetensors")
+    noted = tmp_path / "out.partial" / JOURNAL
+    data, weights = noted.read_bytes(), (tmp_path / "out.partial" / "model.safetensors")
     written = weights.read_bytes()
     ends = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
     for cut in (0, 1, *ends[:: max(1, len(ends) // 12)], ends[-1] - 2):
         (tmp_path / "out.partial").mkdir(exist_ok=True)
-        journal.write_bytes(data[:cut])
+        noted.write_bytes(data[:cut])
         weights.write_bytes(written)
         mergegraph.run(recipe, out=tmp_path / "out")
         assert digests(tmp_path / "out") == digests(tmp_path / "whole")
@@ -99,11 +100,18 @@ def test_an_input_that_changed_is_found_though_its_time_was_put_back(family, tmp
 
 
 def test_after_the_machine_went_down_what_is_finished_is_read_again(family, tmp_path, monkeypatch):
-    recipe = family(RECIPES["linear"].replace("linear", "linear\nout_dtype: bfloat16"))
-    killed(recipe, tmp_path / "out", 1.9 * NBYTES)
-    work = read_journal(tmp_path / "out.partial")
-    assert work.finished
-    monkeypatch.setattr(found, "boot", lambda: "another")
-    mergegraph.run(recipe, out=tmp_path / "out")
+    recipe = family(RECIPES["linear"])
     mergegraph.run(recipe, out=tmp_path / "whole")
+    killed(recipe, tmp_path / "out", 1.9 * NBYTES)
+    weights = tmp_path / "out.partial" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-NBYTES] + bytes(NBYTES))
+    assert "norm" in read_journal(tmp_path / "out.partial").finished
+    norm = read_header(weights).entries["norm"]
+    with weights.open("r+b") as file:
+        file.seek(norm.offset)
+        file.write(bytes(norm.spec.nbytes))
+    monkeypatch.setattr(found, "boot", lambda: "another")
+    monkeypatch.setattr(journal, "boot", lambda: "another")
+    killed(recipe, tmp_path / "out", 0)  # the next run is on the same boot
+    mergegraph.run(recipe, out=tmp_path / "out")
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")
