@@ -15,8 +15,9 @@ from benchmarks.family import make_family
 from benchmarks.mergekit import ROOT
 from benchmarks.shapes import SIZES
 from benchmarks.stages import Stage, stage, write_recipe
-from mergegraph.pipeline import Prepared, finish, prepare, ready
+from mergegraph.pipeline import finish
 from mergegraph.plans import plan_of
+from mergegraph.preparing import Prepared, prepare, ready
 from mergegraph.settings import Settings
 
 MOST = 1.05  # times the processor's seconds without checks

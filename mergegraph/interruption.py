@@ -7,28 +7,29 @@ import os
 import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from types import FrameType, TracebackType
-from typing import NoReturn
 
 STATUS = 130
 _NOT_FLUSHED = 120  # as of every Python
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that there are here
-_GRACE = 1.0  # seconds to end in; whoever asked waits two
 _SAME = 0.25  # seconds; a signal that comes twice in so short a time was sent once
-_SHORT = 0.3  # seconds that one thing may take which is done before leaving
+_SHORT, _LONG = 0.2, 1.0  # seconds that one thing may take which is done before leaving
+_FOREVER = 3600.0
+
+Call = Callable[[], object]
 
 
 class Interruption:
     """What signals ask of a process, and what it does and says before it leaves.
 
-    The first raises KeyboardInterrupt in the main thread. If that has not ended all a second later,
-    as where a kernel is waited for, a thread that waits for nobody leaves: no instant to be killed
-    at is a bad one. A second signal leaves at once. Signals that are ignored stay so.
+    A thread that waits for nobody hears them, and ends the process within two seconds, whatever
+    the others are at: no instant to be killed at is a bad one. Nothing is raised in the main
+    thread, as not all that it may be in the midst of can bear that (C++ that imports a module
+    calls abort); it stands still. Signals that are ignored stay so.
     """
 
     def __init__(self, arguments: Sequence[str] = (), *, continues: bool = False) -> None:
@@ -36,9 +37,9 @@ class Interruption:
         self.continues = continues  # whether the same command goes on where this one stopped
         self._arguments = arguments
         self._kept: Callable[[], str] = str
-        self._before_leaving: list[Callable[[], object]] = []
+        self._before_telling: list[Call] = []
+        self._after_telling: list[Call] = []
         self._status: int | None = None
-        self._leaving = Lock()
         self._numbers: tuple[int, ...] = ()
         self._stderr: int | None = None
 
@@ -51,9 +52,13 @@ class Interruption:
         """Have it told what is kept of the work, such as `3 of 9 tensors are finished`."""
         self._kept = kept
 
-    def before_leaving(self, call: Callable[[], object]) -> None:
-        """Have something short done if the process leaves while others are at work."""
-        self._before_leaving.append(call)
+    def before_telling(self, call: Call) -> None:
+        """Have something done before the sentence is written, in an instant."""
+        self._before_telling.append(call)
+
+    def after_telling(self, call: Call) -> None:
+        """Have something done last, in a second."""
+        self._after_telling.append(call)
 
     def __enter__(self) -> Interruption:
         """Hear signals from here on to the end of the process."""
@@ -67,10 +72,10 @@ class Interruption:
         if os.name == "posix":
             os.set_blocking(writing, False)
             os.register_at_fork(after_in_child=lambda: _forget(heard))
-        Thread(target=self._watch, args=(reading,), name="signals", daemon=True).start()
+        Thread(target=self._listen, args=(reading,), name="signals", daemon=True).start()
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for each in heard:
-            signal.signal(each, self._hear)
+            signal.signal(each, self._stand_still)
         return self
 
     def __exit__(
@@ -79,57 +84,43 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        status = _status(error)
-        if self.is_heard and status != 0:
-            self.leave()
-        self._status = status
+        if self.is_heard:
+            time.sleep(_FOREVER)  # what comes of it is no news
+        self._status = _status(error)
 
-    def leave(self) -> NoReturn:
-        """Say that this was interrupted, and end the process whatever others are at."""
-        if not self._leaving.acquire(blocking=False):
-            time.sleep(60)  # another thread is leaving, and ends this one, too
-        for call in self._before_leaving:
-            _attempt(call)
-        _attempt(self._tell)
-        os._exit(STATUS)
+    def _stand_still(self, _number: int, _frame: FrameType | None) -> None:
+        """What the main thread does at a signal; where it is in C, it goes on for so long."""
+        if self._status is None:
+            time.sleep(_FOREVER)
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
-        """What the main thread does at a signal."""
-        if self._status is not None:  # all is done and said
-            os._exit(self._status)
-        if not self.is_heard:
-            self.is_heard = True
-            sys.excepthook = lambda *_: self.leave()
-            # what is interrupted in a place where it cannot be raised is no news
-            sys.unraisablehook = lambda _: None
-            threading.excepthook = lambda _: None
-            raise KeyboardInterrupt
-
-    def _end(self) -> None:
-        """End a process in which all is done: what Python would do yet, no signal is heard in."""
-        if self._status is not None:
-            os._exit(self._status if _are_flushed() else self._status or _NOT_FLUSHED)
-
-    def _watch(self, reading: int) -> None:
-        """Wait for signals, which come here even while the main thread is in a kernel."""
+    def _listen(self, reading: int) -> None:
+        """Wait for signals, which come here even while the main thread is in C."""
         first = None
         while True:
             if os.read(reading, 1)[0] not in self._numbers:
                 continue
+            if self._status is not None:  # all is done and said
+                os._exit(self._status)
             if first is None:
                 first = time.monotonic()
-                Thread(target=self._insist, name="leaving", daemon=True).start()
+                self.is_heard = True
+                self._begin_to_leave()
             elif time.monotonic() - first > _SAME:
-                self._leave_as_is()
+                os._exit(STATUS)
 
-    def _insist(self) -> None:
-        time.sleep(_GRACE)
-        self._leave_as_is()
+    def _begin_to_leave(self) -> None:
+        try:
+            Thread(target=self._leave, name="leaving", daemon=True).start()
+        except RuntimeError:  # no thread is to be had
+            os._exit(STATUS)
 
-    def _leave_as_is(self) -> NoReturn:
-        if self._status is not None:
-            os._exit(self._status)
-        self.leave()
+    def _leave(self) -> None:
+        for call in self._before_telling:
+            _attempt(call, _SHORT)
+        _attempt(self._tell, 2 * _SHORT)
+        for call in self._after_telling:
+            _attempt(call, _LONG / len(self._after_telling))
+        os._exit(STATUS)
 
     def _tell(self) -> None:
         """Write the sentence, straight to where errors go."""
@@ -144,23 +135,17 @@ class Interruption:
         if not self.continues:
             return "interrupted"
         kept: list[str] = []
-        _attempt(lambda: kept.append(self._kept()), seconds=_SHORT / 2)
+        _attempt(lambda: kept.append(self._kept()), _SHORT)
         told = f", {kept[0]}" if any(kept) else ""
         return f"interrupted{told}; to continue: {_typed(self.command)}"
 
-
-def _are_flushed() -> bool:
-    """Flush the streams; gives whether that could be done."""
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-    except (OSError, ValueError):
-        return False
-    return True
+    def _end(self) -> None:
+        """End a process in which all is done: what Python would do yet, no signal is heard in."""
+        if self._status is not None:
+            os._exit(self._status if _are_flushed() else self._status or _NOT_FLUSHED)
 
 
-def _attempt(call: Callable[[], object], *, seconds: float = _SHORT) -> None:
+def _attempt(call: Call, seconds: float) -> None:
     """Do something that may fail or take long, and wait for it no longer than that."""
     done = Event()
 
@@ -172,6 +157,17 @@ def _attempt(call: Callable[[], object], *, seconds: float = _SHORT) -> None:
     with suppress(RuntimeError):  # no thread is to be had
         Thread(target=work, daemon=True).start()
         done.wait(seconds)
+
+
+def _are_flushed() -> bool:
+    """Flush the streams; gives whether that could be done."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _forget(heard: Sequence[int]) -> None:

@@ -27,6 +27,7 @@ FLOORS = """
     cli
     extract moe trust
     pipeline
+    preparing
     writing
     inmemory settings testing
     guide progress report running

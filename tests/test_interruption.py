@@ -253,10 +253,9 @@ def ended(text):
 
 
 def test_a_second_signal_leaves_at_once():
-    """Of what is still at work, and of what would be done before leaving."""
-    started = start(program=alone("interruption.before_leaving(stuck)\nstuck()"))
+    """Whatever is yet to be done before leaving."""
+    started = start(program=alone("interruption.after_telling(stuck)\nasked()"))
     await_file("begun", started)
-    started.send_signal(signal.SIGINT)
     time.sleep(0.3)  # what comes sooner is taken for the same
     began = time.monotonic()
     started.send_signal(signal.SIGINT)
@@ -279,22 +278,23 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def test_an_interruption_that_is_swallowed_ends_the_process_all_the_same():
-    text = "try:\n    asked()\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(60)"
-    assert ended(text) == (130, "", "interrupted\n")
-
-
-@pytest.mark.parametrize("error", ["ValueError('x')", "SystemExit(1)", "BufferError('y')"])
+@pytest.mark.parametrize("error", ["ValueError('x')", "SystemExit(1)", "KeyboardInterrupt()"])
 def test_what_comes_of_an_interruption_is_no_news(error):
-    text = f"try:\n    asked()\n    time.sleep(60)\nfinally:\n    raise {error}"
+    """As when the main thread was in C, and fails since what it works on is taken away."""
+    text = f"interruption.is_heard = True\nasked()\nraise {error}"
     assert ended(text) == (130, "", "interrupted\n")
 
 
-def test_what_is_whole_before_it_hears_ends_well():
-    assert ended("try:\n    asked()\nexcept KeyboardInterrupt:\n    print('done')")[:2] == (
-        0,
-        "done\n",
-    )
+def test_nothing_goes_on_after_a_signal():
+    text = "try:\n    asked()\n    print('went on')\nfinally:\n    print('ended')"
+    assert ended(text) == (130, "", "interrupted\n")
+
+
+def test_what_is_done_before_leaving_is_not_waited_for():
+    text = "interruption.before_telling(stuck)\ninterruption.after_telling(stuck)\nasked()"
+    began = time.monotonic()
+    assert ended(text) == (130, "", "interrupted\n")
+    assert time.monotonic() - began < LIMIT
 
 
 @pytest.mark.parametrize(("end", "status"), [("", 0), ("sys.exit(2)", 2)])
@@ -303,18 +303,18 @@ def test_a_signal_that_comes_after_all_changes_nothing(end, status):
 
 
 def test_the_command_is_told_as_one_would_type_it():
-    status, _, told = ended("interruption.continues = True\nasked()\ntime.sleep(60)")
+    status, _, told = ended("interruption.continues = True\nasked()")
     assert status == 130
     assert told == "interrupted; to continue: mergegraph run 'a b.yaml' '\udcff'\n"
 
 
 def test_what_cannot_be_told_soon_is_left_out():
-    text = "interruption.continues = True\ninterruption.keeps(stuck)\nasked()\ntime.sleep(60)"
+    text = "interruption.continues = True\ninterruption.keeps(stuck)\nasked()"
     assert ended(text)[2].startswith("interrupted; to continue: mergegraph run ")
 
 
 def test_a_pipe_that_nobody_reads_keeps_nothing():
-    text = "os.set_blocking(2, True)\nos.write(2, bytes(2**16))\nasked()\ntime.sleep(60)"
+    text = "os.set_blocking(2, True)\nos.write(2, bytes(2**16))\nasked()"
     started = start(program=alone(text))
     assert started.wait(timeout=60) == 130
     started.communicate()
@@ -327,7 +327,7 @@ def test_a_process_that_is_forked_and_ended_ends_none_but_itself():
         "while not Path('begun').exists():\n    time.sleep(0.01)\n"
         "os.kill(child, signal.SIGTERM)\n"
         "print(os.waitpid(child, 0)[1])\n"
-        "time.sleep(1.3)"
+        "time.sleep(0.5)"
     )
     assert ended(text) == (0, f"{int(signal.SIGTERM)}\n", "")
 

@@ -83,11 +83,11 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Merge: compile the recipes to one plan and run it."""
-    from mergegraph import pipeline
+    from mergegraph import preparing
     from mergegraph.settings import Settings
 
     chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
-    prepared = pipeline.prepare(recipes, out=out, settings=chosen, restart=restart)
+    prepared = preparing.prepare(recipes, out=out, settings=chosen, restart=restart)
     carry_out(prepared, context.ensure_object(Interruption), trace=trace, quiet=quiet)
 
 

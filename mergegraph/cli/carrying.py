@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mergegraph.interruption import Interruption
 
 if TYPE_CHECKING:
-    from mergegraph.pipeline import Prepared
+    from mergegraph.preparing import Prepared
 
 
 def carry_out(
@@ -22,8 +22,10 @@ def carry_out(
     display = Display(prepared.schedule, fetch_nbytes=prepared.fetch_nbytes, quiet=quiet)
     display.say(*prepared.notes)
     interruption.keeps(lambda: _finished(prepared))
-    interruption.before_leaving(display.hide)
+    interruption.before_telling(display.hide)
     with display, traced(trace) as gathered:
+        if trace is not None:
+            interruption.after_telling(lambda: gathered.write(trace))
         summary = pipeline.finish(
             prepared,
             progress=display.advance,

@@ -141,7 +141,7 @@ def extract_lora(
     fetched = sum(each.nbytes for each in survey.wanted)
     display = Display(survey.schedule, fetch_nbytes=fetched, quiet=quiet)
     display.say("looking how far each tensor is from its base's")
-    interruption.before_leaving(display.hide)
+    interruption.before_telling(display.hide)
     with display:
         found = extract.measure(survey, display.advance, display.fetched)
     prepared = extract.prepare(survey, found, out=out, restart=restart)

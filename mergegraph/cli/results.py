@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -80,12 +81,22 @@ def reproduce(
 
     interruption = context.ensure_object(Interruption)
     interruption.continues = out is not None
-    again = repeating(directory, out=out, memory=memory, threads=threads, anyway=anyway)
+
+    def clear_last(scratch: Path) -> None:
+        interruption.after_telling(lambda: shutil.rmtree(scratch, ignore_errors=True))
+
+    again = repeating(
+        directory,
+        out=out,
+        memory=memory,
+        threads=threads,
+        anyway=anyway,
+        on_scratch=clear_last,
+    )
     with again as repeat:
         display = Display(repeat.prepared.schedule, quiet=quiet)
         display.say(*repeat.doubts)
-        interruption.before_leaving(display.hide)
-        interruption.before_leaving(repeat.clear)
+        interruption.before_telling(display.hide)
         with display:
             differences = repeat.run(display.advance)
     _tell(directory, differences)
@@ -172,7 +183,7 @@ def _checked(
     from mergegraph.trust import verification
 
     counter = Counter("checking", verification.weights_nbytes(directory), quiet=quiet)
-    interruption.before_leaving(counter.hide)
+    interruption.before_telling(counter.hide)
     with counter:
         found = verification.verify(
             directory, inputs=inputs, threads=threads, on_bytes=counter.advance

@@ -13,10 +13,11 @@ from mergegraph.extract.fates import Fates, Measured, decide
 from mergegraph.extract.survey import Request, Survey, measure, survey
 from mergegraph.extract.telling import card_of, lines_of, request_text
 from mergegraph.models.model import SideFiles
-from mergegraph.pipeline import Prepared, Summary, finish, no_collection, ready
+from mergegraph.pipeline import Summary, finish
 from mergegraph.planning.planned import overlaps, result_key, whole_plan
 from mergegraph.planning.planner import expanded
 from mergegraph.plans import Directory, Origin, Output, Plan
+from mergegraph.preparing import Prepared, no_collection, ready
 from mergegraph.settings import Settings
 from mergegraph.writing.made import package_versions
 

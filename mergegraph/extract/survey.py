@@ -16,11 +16,11 @@ from mergegraph.models.model import Model
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_nonfinite, gram
 from mergegraph.ops.sketch import singular_values
-from mergegraph.pipeline import no_collection
 from mergegraph.planning.planned import whole_plan
 from mergegraph.planning.planner import expanded
 from mergegraph.plans import Output, Plan
 from mergegraph.plugins import Plugins, installed_plugins
+from mergegraph.preparing import no_collection
 from mergegraph.running.execute import Progress, execute
 from mergegraph.running.fetching import Wanted, fetch, needed, streamed
 from mergegraph.running.sinks import TensorSink

@@ -100,7 +100,7 @@ class _Engine:
 
     def run(self, schedule: Schedule, sinks: Sequence[Sink]) -> None:
         """Run it; what is found on the way is told as warnings of Python."""
-        with telling_causes(schedule):
+        with telling_causes(schedule, {}):
             found = execute(schedule, sinks)
         for each in found:
             warn(each, MergeWarning, stacklevel=5)

@@ -15,12 +15,12 @@ from mergegraph.moe.gating import gates_of
 from mergegraph.moe.layouts import Layout, config_of, layout_for
 from mergegraph.moe.reading import BY_CHANCE, Mixture, read_mixture
 from mergegraph.ops.arithmetic import cast
-from mergegraph.pipeline import Prepared, no_collection, ready
 from mergegraph.planning.planned import main_dtypes, overlaps, result_key, whole_plan
 from mergegraph.planning.planner import expanded
 from mergegraph.planning.soundness import checks_of
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.plugins import installed_plugins
+from mergegraph.preparing import Prepared, no_collection, ready
 from mergegraph.settings import Settings
 from mergegraph.writing.made import package_versions
 

@@ -226,6 +226,8 @@ class _Run:
         part = running.part
         made = {task.key for task in (*part.folds, *part.then) if task.is_small}
         later = made - (set(part.frees) - self.checks.keys())
-        are_lent = any(key in self.dispatcher.takers for key in later)
+        are_lent = any(key in self.dispatcher.takers for key in later) or any(
+            self.store[key].any() for key in made & self.checks.keys()
+        )
         values = {key: self.store[key] for key in sorted(later)}
         self.courses.note_values(running.course, values, are_lent=are_lent)

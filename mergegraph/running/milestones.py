@@ -78,7 +78,9 @@ class Course:
         self, entries: int, state: Mapping[str, Any], digests: Mapping[int, Any]
     ) -> Milestone | None:
         """How far it is now; None if folds come to more than tensors, which are not noted."""
-        if not all(hasattr(each, "nbytes") for each in state.values()):
+        import torch
+
+        if not all(isinstance(each, torch.Tensor) for each in state.values()):
             return None
         self.entries = entries
         self._state_nbytes = sum(each.nbytes for each in state.values())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.pipeline import Prepared, finish, prepare_recipes
+from mergegraph.pipeline import finish
 from mergegraph.plugins import Plugins, installed_plugins
+from mergegraph.preparing import Prepared, prepare_recipes
 from mergegraph.provenance.digesting import digest_file
 from mergegraph.provenance.frontmatter import CARD
 from mergegraph.provenance.manifest import MANIFEST, Made, Manifest, read_manifest
@@ -30,12 +31,6 @@ class Repeat:
     manifest: Manifest
     prepared: Prepared
     doubts: tuple[str, ...]
-    scratch: Path | None = None
-
-    def clear(self) -> None:
-        """Take away what is left of it, unless it was to be kept."""
-        if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def run(self, progress: Progress | None = None) -> tuple[str, ...]:
         """Run it; gives how what came of it differs, tensor by tensor and file by file."""
@@ -54,9 +49,11 @@ def repeating(
     memory: str | int | None = None,
     threads: int | None = None,
     anyway: bool = False,
+    on_scratch: Callable[[Path], object] = lambda _folder: None,
 ) -> Iterator[Repeat]:
     """Make ready to run again what made a result; nothing of it is left behind but `out`.
 
+    `on_scratch` is told of the directory that is gone afterwards, as soon as it is made.
     Raises MergeGraphError if inputs or packages are not what they were, unless told to go on
     `anyway`.
     """
@@ -77,14 +74,13 @@ def repeating(
     folder, wanted = path.resolve(), None if out is None else out.absolute()
     recipe, settings = _request(manifest.made, plugins, is_first=manifest.sides is None)
     chosen = replace(settings, memory=memory, threads=threads)
-    with _place(folder, wanted) as place, working_in(start):
+    with _place(folder, wanted, on_scratch) as place, working_in(start):
         prepared = prepare_recipes([recipe], pinned, chosen, places=[place])
-        scratch = place.parent if out is None else None
-        yield Repeat(folder, manifest, prepared, tuple(doubts), scratch)
+        yield Repeat(folder, manifest, prepared, tuple(doubts))
 
 
 @contextmanager
-def _place(folder: Path, out: Path | None) -> Iterator[Path]:
+def _place(folder: Path, out: Path | None, on_scratch: Callable[[Path], object]) -> Iterator[Path]:
     """Where the result goes: a directory beside the first that is gone afterwards, or `out`."""
     if out is not None:
         if out.exists():
@@ -98,6 +94,7 @@ def _place(folder: Path, out: Path | None) -> Iterator[Path]:
     except OSError as error:
         fact = f"no directory can be made beside it ({error.strerror}); name one by --out"
         raise MergeGraphError(f"{folder}: {fact}") from error
+    on_scratch(above)
     try:
         yield above / folder.name
     finally:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from mergegraph.errors import MergeGraphError, RunError
@@ -15,6 +16,7 @@ from mergegraph.machine import boot, usable_cores
 from mergegraph.plans import Directory
 from mergegraph.provenance.digesting import digest_tensors
 from mergegraph.provenance.manifest import MANIFEST
+from mergegraph.running.milestones import Left
 from mergegraph.writing.bond import Bond, changes
 from mergegraph.writing.journal import JOURNAL, NO_INPUTS, Work, read_journal
 from mergegraph.writing.shards import Shard, Slot
@@ -24,10 +26,12 @@ from mergegraph.writing.shards import Shard, Slot
 class Found:
     """What is where a result is to be: all of it, or unfinished work to go on with.
 
-    `lost` are tensors that the work says are finished, and that are not as they were.
+    `there` tells the result at its place from others, `lost` are tensors that the work says are
+    finished, and that are not as they were.
     """
 
     bond: Bond
+    there: str = ""
     inputs: Mapping[Path, Stamp] = field(default_factory=dict)
     is_done: bool = False
     work: Work = field(default_factory=Work)
@@ -57,16 +61,24 @@ def look(
     if path.exists():
         _check_in_the_way(directory, restart=restart)
         if not restart and (path / MANIFEST).is_file():
-            return Found(bond, inputs, is_done=True, note=f"{path}: done already, with this plan")
-    partial = partial_path(path)
+            return Found(
+                bond,
+                there(path),
+                inputs,
+                is_done=True,
+                note=f"{path}: done already, with this plan",
+            )
+    partial, now = partial_path(path), there(path)
     if not partial.exists():
-        return Found(bond, inputs)
+        return Found(bond, now, inputs)
     if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
         raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
     work = read_journal(partial)
     if unusable := _unusable(partial, shards, bond, work) or _outdated(work, inputs):
-        return Found(bond, inputs, note=f"{partial}: not gone on with, {unusable}; starting anew")
-    return replace(_unfinished(partial, shards, bond, work), inputs=inputs)
+        return Found(
+            bond, now, inputs, note=f"{partial}: not gone on with, {unusable}; starting anew"
+        )
+    return replace(_unfinished(partial, shards, bond, work), there=now, inputs=inputs)
 
 
 def _unusable(partial: Path, shards: Sequence[Shard], bond: Bond, work: Work) -> str:
@@ -116,14 +128,34 @@ def _lost(partial: Path, slots: Mapping[str, Slot], digests: Mapping[str, str]) 
     yield from (n for n, told in digests.items() if n not in found or found[n].sha256 != told)
 
 
+def left_by(found: Iterable[Found]) -> Left:
+    """What earlier runs left of several results together."""
+    work = [each.work for each in found]
+    values = {key: value for each in work for key, value in each.values.items()}
+    return Left(values, {key: m for each in work for key, m in each.milestones.items()})
+
+
+def there(path: Path) -> str:
+    """What tells a whole result at a place from others; nothing if there is none."""
+    try:
+        return sha256((path / MANIFEST).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
 def partial_path(path: Path) -> Path:
     """Where a result is while it is not whole."""
-    return path.with_name(f"{path.name}.partial")
+    return _beside(path, "partial")
 
 
 def replaced_path(path: Path) -> Path:
     """Where an older result is until the new one is in its place."""
-    return path.with_name(f"{path.name}.replaced")
+    return _beside(path, "replaced")
+
+
+def _beside(path: Path, word: str) -> Path:
+    named = path if path.name else path.absolute()  # of `.`, too
+    return named.with_name(f"{named.name}.{word}")
 
 
 def _check_writable(path: Path) -> None:

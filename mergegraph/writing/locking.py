@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+_FAR = 2**30
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 try:
@@ -23,7 +24,7 @@ def lock(file: Any) -> bool:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            file.seek(0)
+            file.seek(_FAR)  # what is locked there, others can neither read nor write
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     except OSError as error:
         return error.errno not in _TAKEN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from mergegraph.provenance.digesting import digest_file, digest_range, digest_te
 from mergegraph.provenance.frontmatter import CARD
 from mergegraph.provenance.manifest import MANIFEST, Manifest
 from mergegraph.writing.copying import copy_file
-from mergegraph.writing.found import Found, partial_path, replaced_path
+from mergegraph.writing.found import Found, partial_path, replaced_path, there
 from mergegraph.writing.journal import JOURNAL, Journal, lost_line, read_journal, tensor_line
 from mergegraph.writing.shards import Shard, Slot, create, index_texts
 from mergegraph.writing.syncing import sync_folder, sync_tree
@@ -54,6 +55,9 @@ class Result:
         try:
             self.partial.mkdir(parents=True, exist_ok=True)
             self._journal.open()
+            if there(self.directory.path) != self.found.there:
+                fact = "changed while this run was being planned; run the command again"
+                raise MergeGraphError(f"{self.directory.path}: {fact}")
             if self.found.work.bond:
                 self._go_on()
             else:
@@ -117,6 +121,8 @@ class Result:
         try:
             self._add_sides(manifest)
             self._sync()
+            if os.name == "nt":  # where nothing is renamed that is open
+                self._journal.close()
             _put_in_place(self.partial, self.directory.path)
         except OSError as error:
             raise cannot_write(self.partial, error) from error

@@ -147,6 +147,10 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Write what was handed in, and then no more."""
         self._hand_in(None)
         self._end.wait()
 
