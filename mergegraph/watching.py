@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mergegraph.findings import Check
-from mergegraph.ops.folds import count_nonfinite
+from mergegraph.ops.arithmetic import unrounded
+from mergegraph.ops.folds import count_beyond, count_nonfinite
 from mergegraph.tasks import Task, walk
 
 
@@ -16,10 +17,11 @@ def essential(roots: Sequence[Task], checks: Sequence[Check]) -> list[Check]:
     NaN and infinity that ops carry on are seen in what they come to. Where they came from is
     looked at only once there is something to be told.
     """
-    counts = [each for each in checks if each.is_fatal and each.task.op is count_nonfinite]
+    counts = [e for e in checks if e.is_fatal and e.task.op in (count_nonfinite, count_beyond)]
     watched: dict[str, list[Check]] = {}
     for each in counts:
-        watched.setdefault(each.watched.key, []).append(each)
+        if each.task.op is count_nonfinite:
+            watched.setdefault(each.watched.key, []).append(each)
     causes: dict[int, list[Check]] = {}
     spared: set[int] = set()
     seen: set[str] = set()
@@ -39,7 +41,7 @@ def essential(roots: Sequence[Task], checks: Sequence[Check]) -> list[Check]:
 
 def _ends(roots: Sequence[Task], counts: Sequence[Check]) -> Iterator[Check]:
     """Checks of what is computed in any case: of outputs first, then of what these are made of."""
-    outputs = {task.key for task in roots}
+    outputs = {task.key for task in (*roots, *map(unrounded, roots))}
     yield from (each for each in counts if each.watched.key in outputs)
     others = [each for each in reversed(counts) if each.watched.inputs]
     if any(each.watched.key not in outputs for each in others):
@@ -52,7 +54,9 @@ def _carried(end: Task, seen: set[str]) -> Iterator[str]:
     stack = [end]
     while stack:
         task = stack.pop()
-        for each in task.inputs[: task.op.carries]:
+        if task.spec.itemsize == 1:
+            continue  # bytes may have no infinity: they hold their largest number instead
+        for each in reversed(task.inputs[: task.op.carries]):
             if each.key not in seen and not each.is_small and each.spec.is_float:
                 seen.add(each.key)
                 stack.append(each)

@@ -58,6 +58,20 @@ def test_bfloat16_overflows_where_float32_ends(merged, tmp_path, policy):
     assert "in bfloat16, whose largest number is 3.4e38 (1 of them); store it as float32" in told
 
 
+def test_plain_float8_overflows_to_its_largest_number_and_it_is_told(merged, tmp_path):
+    """Torch writes 448 where there is more; 450 is nearest to it anyway."""
+    weights = torch.tensor([[448.0, 1.0]]).to(torch.float8_e4m3fn)
+    a = {"w": weights}
+    more, parameters = "on_nonfinite: propagate", "{weight: 2, normalize: false}"
+    told = refusal(merged, tmp_path, "linear", parameters=parameters, a=a)
+    assert (
+        "out: w came to be NaN or beyond float8_e4m3fn, whose largest number is 448 (1 of" in told
+    )
+    found, warned = merged("linear", more, parameters=parameters, b=a)
+    assert found["w"].float().tolist() == [[448.0, 2.0]]
+    assert warned == ["out: came to be NaN, or 448 in place of more, in float8_e4m3fn: w (1)"]
+
+
 def test_overflow_that_goes_on_is_told(merged):
     more = "out_dtype: float16\non_nonfinite: propagate"
     found, told = merged("linear", more, a=[[1e5, 1.0]])

@@ -78,6 +78,17 @@ def _nonfinite_bytes(entries: Any) -> int:
     return int((magnitudes > largest).count_nonzero())
 
 
+@op(cut="fold", copies=3, infer=lambda _tensor, *, largest: Spec((1,), "int64"))  # noqa: ARG005
+def count_beyond(tensor: Any, *, largest: float) -> Any:
+    """How many entries are NaN or of a larger magnitude than a number, `[1]` in int64."""
+    import torch
+
+    flat = tensor.reshape(-1)
+    if not len(flat) or max(map(abs, flat.aminmax())).item() <= largest:
+        return torch.zeros(1, dtype=torch.int64)
+    return (flat.abs() <= largest).logical_not_().count_nonzero().reshape(1)
+
+
 @op(cut="fold", infer=lambda _first, *_others: Spec((1,), "int64"))
 def count_different(first: Any, *others: Any) -> Any:
     """At how many positions any of the others differs from the first, `[1]` in int64."""

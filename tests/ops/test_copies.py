@@ -221,6 +221,7 @@ def kernels() -> list[Any]:
         (folds.absolute_sums, many, {}),
         (folds.count_nonfinite, (x,), {}),
         (folds.count_nonfinite, (spoilt.bfloat16(),), {}),
+        (folds.count_beyond, (x,), {"largest": 1.0}),
         (folds.count_different, many, {}),
         (fusion.fuse, (x, *many), {"weights": ones}),
         (fusion.fuse_elected, (x, x.sign(), *many), {"weights": ones}),
