@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := --benchmark-enable --benchmark-only --benchmark-max-time=0.5
 
-.PHONY: setup demo methods test lint bench bench-full bench-keep evidence clean
+.PHONY: setup demo methods test lint bench bench-full bench-keep evidence reliability clean
 
 setup: $(READY)
 
@@ -45,6 +45,12 @@ bench-keep: setup
 evidence: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plots]'
 	$(BIN)/python -m evidence --write docs
+
+reliability: setup
+	$(BIN)/python -m reliability kills --minutes 20
+	$(BIN)/python -m reliability rivals --minutes 5
+	$(BIN)/python -m reliability combinations --minutes 10
+	$(BIN)/python -m reliability faults --write docs
 
 clean:
 	rm -rf $(VENV) .venv-mergekit merged build dist

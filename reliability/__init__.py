@@ -1,0 +1,1 @@
+"""What the promises of mergegraph withstand: the same bytes, and nothing lost, under attack."""
