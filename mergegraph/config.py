@@ -31,7 +31,8 @@ _TIED = "tie_word_embeddings"
 
 def config_of(config: Config, name: str) -> Config:
     """The config of the part of a model that a tensor belongs to; without parts, the whole."""
-    found: Config = config.get(part_of(name), config)
+    part = part_of(name)
+    found: Config = config[part] if part and part in config else config
     return found
 
 
@@ -40,7 +41,8 @@ def in_part(
 ) -> dict[str, Any]:
     """The config with that of the part changed that a tensor belongs to."""
     part = part_of(name)
-    return {**config, part: change(config[part])} if part in config else change(config)
+    is_part = bool(part) and part in config
+    return {**config, part: change(config[part])} if is_part else change(config)
 
 
 def config_files(config: Config) -> Iterator[tuple[str, Config]]:

@@ -12,15 +12,22 @@ from difflib import get_close_matches
 
 from mergegraph.secrecy import without_secrets
 
+_LONGEST = 2000  # letters of a line
+_MOST = 100  # problems that are told at once
+
 
 class MergeGraphError(Exception):
     """Something the user can mend; its text says what, where and how. Printed without traceback.
 
-    Whatever the text was made of, no token or password is read in it.
+    Each argument is a line. What a file put into it steers no terminal and begins no other line,
+    and whatever it was made of, no token or password is read in it.
     """
 
-    def __init__(self, text: str = "") -> None:
-        super().__init__(without_secrets(text))
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*map(without_secrets, lines))
+
+    def __str__(self) -> str:
+        return "\n".join(_shortened(printable(str(line))) for line in self.args)
 
 
 class RunError(MergeGraphError):
@@ -58,7 +65,26 @@ class ProblemsError(MergeGraphError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        more = len(self.problems) - _MOST
+        rest = (f"... and {more} more problems",) if more > 0 else ()
+        super().__init__(*map(str, self.problems[:_MOST]), *rest)
+
+
+def printable(text: str) -> str:
+    """A text on one line, with an escape for what would steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+def _shortened(line: str) -> str:
+    """A line without its middle, if a file put a book into it."""
+    half = _LONGEST // 2
+    return line if len(line) <= _LONGEST else f"{line[:half]} ... {line[-half:]}"
 
 
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)

@@ -61,7 +61,7 @@ def with_layers(
     The stack's layer count, which was `before`, becomes the new count, and whatever is said of
     single layers beside it is said of those they came from. Raises MergeGraphError if it cannot be.
     """
-    if part_of(stack) in config:
+    if part_of(stack) and part_of(stack) in config:
         inside = [(config_of(each, stack), layer) for each, layer in sources]
         rest = stack.removeprefix(part_of(stack))
         return in_part(config, stack, lambda own: with_layers(own, rest, before, inside))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-_LAYER = re.compile(r"(?P<stack>.*?[A-Za-z_]\w*)\.(?P<index>\d+)\.(?P<rest>.+)")
+_LAYER = re.compile(r"(?P<stack>.*?[A-Za-z_]\w*)\.(?P<index>\d{1,5})\.(?P<rest>.+)")
 _EMBEDDING = re.compile(
     r"(?:^|[./])(?:embed_tokens|wte|word_embeddings|tok_embeddings|embeddings|embed_in|shared"
     r"|token_embedding)\.weight$"
@@ -23,6 +23,14 @@ _QUANTIZED = re.compile(
     r"|\w+_proj_(?:blocks|scales|scale|scale_inv))$"
 )
 _BEFORE_LAYERS = re.compile(r"embed|wte|wpe|tok_|position|token_type|patch|conv_in|stem|pre_la?y")
+
+
+_LONGEST = 1000  # letters; those in use have some hundred
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of a tensor: printable, and not of any length."""
+    return 0 < len(text) <= _LONGEST and text.isprintable()
 
 
 @dataclass(frozen=True)

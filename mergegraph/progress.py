@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from mergegraph.errors import printable
 from mergegraph.machine import resident_memory, sized
 from mergegraph.scheduling.schedule import Schedule
 
@@ -118,7 +119,7 @@ class Display:
     def say(self, *lines: str) -> None:
         """Print lines, above the live line if there is one."""
         for line in lines:
-            self.console.print(line, markup=False)
+            self.console.print(printable(line), markup=False)
 
     def _say_line(self, form: str) -> None:
         seconds = max(1e-9, time.monotonic() - self.began)

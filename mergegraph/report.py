@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mergegraph.errors import MergeGraphError, nearest
+from mergegraph.errors import MergeGraphError, nearest, printable
 from mergegraph.machine import sized
 from mergegraph.planning.partition import wholes
 from mergegraph.plans import Output, Plan
@@ -110,7 +110,7 @@ def plan_text(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
         lines.append(f"  at {word} the budget, {budget}: {_cost_text(figures[change])}")
     if told := list(notes):
         lines += ["notes", *(f"  {note}" for note in told)]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def plan_json(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
@@ -121,7 +121,7 @@ def plan_json(plan: Plan, schedule: Schedule, notes: Iterable[str]) -> str:
 def tensor_text(plan: Plan, schedule: Schedule, name: str) -> str:
     """One output tensor of each directory: its formula, inputs, parameters and passes."""
     chosen = _outputs_named(plan, name)
-    return "\n\n".join("\n".join(_explained(plan, schedule, each)) for each in chosen)
+    return "\n\n".join("\n".join(map(printable, _explained(plan, schedule, o))) for o in chosen)
 
 
 def plan_dot(plan: Plan, name: str | None = None) -> str:
@@ -129,7 +129,8 @@ def plan_dot(plan: Plan, name: str | None = None) -> str:
     nodes, edges = _drawing(plan, name)
     lines = [f'  "{key}" [label={json.dumps(label, ensure_ascii=False)}];' for key, label in nodes]
     lines += [f'  "{first}" -> "{second}";' for first, second in edges]
-    return "\n".join(["digraph plan {", "  rankdir=LR; node [shape=box];", *lines, "}"])
+    drawn = ["digraph plan {", "  rankdir=LR; node [shape=box];", *lines, "}"]
+    return "\n".join(map(printable, drawn))
 
 
 def plan_mermaid(plan: Plan, name: str | None = None) -> str:
@@ -141,7 +142,7 @@ def plan_mermaid(plan: Plan, name: str | None = None) -> str:
         shown = label.replace('"', "#quot;").replace("\n", "<br>")
         lines.append(f'  {number[key]}["{shown}"]')
     lines += [f"  {number[first]} --> {number[second]}" for first, second in edges]
-    return "\n".join(["flowchart LR", *lines])
+    return "\n".join(map(printable, ["flowchart LR", *lines]))
 
 
 def _explained(plan: Plan, schedule: Schedule, output: Output) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from mergegraph.errors import MergeGraphError, RunError
 
 _MICROSECONDS = 1e6
+_BEGINNING = b'{"traceEvents"'
 
 
 class Trace:
@@ -76,11 +77,21 @@ def traced(path: str | os.PathLike[str] | None) -> Iterator[Trace]:
         raise MergeGraphError(
             f"--trace {path}: cannot be written; name a file in a folder there is"
         )
+    if path is not None and not _is_ours(Path(path)):
+        raise MergeGraphError(f"--trace {path}: is there, and is no trace; name another file")
     try:
         yield trace
     finally:
         if path is not None:
             _write_trace(trace, Path(path))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nothing is lost if a trace is written here."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        return file.read(len(_BEGINNING)) in (_BEGINNING, b"")
 
 
 def _write_trace(trace: Trace, path: Path) -> None:

@@ -129,5 +129,5 @@ def test_a_damaged_manifest_is_an_error_that_says_so(tmp_path):
 def test_characters_that_would_steer_a_terminal_are_replaced():
     card = {"base_model": "org/a\x1b[2J"}
     assert family_text(Ancestor("a\x1b\nb", card=card)) == (
-        "a\ufffd\ufffdb\n└─ org/a\ufffd[2J (says its card)"
+        "a\\x1b\\nb\n└─ org/a\\x1b[2J (says its card)"
     )

@@ -50,3 +50,16 @@ def test_a_trace_that_cannot_be_written_is_refused_before_the_run(recipe, tmp_pa
     with pytest.raises(MergeGraphError, match=r"--trace .*nowhere.* cannot be written"):
         mergegraph.run(recipe, out=tmp_path / "out", trace=tmp_path / "nowhere" / "trace.json")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_trace_is_left_alone(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with (
+        pytest.raises(MergeGraphError, match="is there, and is no trace; name another file"),
+        traced(tmp_path / "model.safetensors"),
+    ):
+        pass
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
+    for _ in range(2):
+        with traced(tmp_path / "trace.json"):
+            pass

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from functools import cached_property
+from math import isfinite, sqrt
 from typing import Any
 
+from mergegraph.adapters.patterns import Matches, ending_in
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.checkpoint import ADAPTER
-from mergegraph.files.jsonfiles import parse_json
+from mergegraph.files.jsonfiles import LARGEST_CONFIG, json_in
 from mergegraph.files.trees import Tree
 
 LORA = "LORA"
@@ -113,16 +114,26 @@ class AdapterConfig:
 
     def _of_module(self, patterns: str, default: str, module: str) -> Any:
         """The value of the first pattern that a module's name ends in, as PEFT matches them."""
-        for pattern, value in (self[patterns] or {}).items():
-            if re.match(rf"(.*\.)?({pattern})$", module):
-                return value
-        return self[default]
+        named = self._ranks if patterns == "rank_pattern" else self._alphas
+        return next((value for matches, value in named if matches(module)), self[default])
+
+    @cached_property
+    def _ranks(self) -> tuple[tuple[Matches, Any], ...]:
+        return _compiled(self["rank_pattern"])
+
+    @cached_property
+    def _alphas(self) -> tuple[tuple[Matches, Any], ...]:
+        return _compiled(self["alpha_pattern"])
+
+
+def _compiled(patterns: Mapping[str, Any] | None) -> tuple[tuple[Matches, Any], ...]:
+    return tuple((ending_in(pattern), value) for pattern, value in (patterns or {}).items())
 
 
 def read_config(tree: Tree) -> AdapterConfig:
     """The config of an adapter; raises MergeGraphError if it cannot be followed."""
     path = str(tree.root / ADAPTER)
-    settings = parse_json(tree.read(ADAPTER), path)
+    settings = json_in(tree, ADAPTER, path, most=LARGEST_CONFIG)
     config = AdapterConfig(path, {"r": 8, "lora_alpha": 8, **settings})
     _check_kind(config)
     _check_start(config)
@@ -162,7 +173,7 @@ def _check_values(config: AdapterConfig) -> None:
         if type(value) is not int or value < 1:
             raise MergeGraphError(f"{config.path}: the rank {value!r} of {key} is no whole number")
     for key, value in alphas.items():
-        if type(value) not in (int, float):
+        if type(value) not in (int, float) or not isfinite(value):
             raise MergeGraphError(f"{config.path}: the alpha {value!r} of {key} is no number")
     for key in ("use_rslora", "use_dora", "fan_in_fan_out", "lora_bias"):
         if config[key] not in (None, True, False):
@@ -196,7 +207,7 @@ def _pattern(config: AdapterConfig, key: str) -> Mapping[str, Any]:
         raise MergeGraphError(f"{config.path}: {key} is {found!r}, not a mapping of names")
     for pattern in found:
         try:
-            re.compile(pattern)
-        except re.error as error:
-            raise MergeGraphError(f"{config.path}: {key}: {pattern!r}: {error}") from error
+            ending_in(pattern)
+        except MergeGraphError as error:
+            raise MergeGraphError(f"{config.path}: {key}: {error}") from error
     return found

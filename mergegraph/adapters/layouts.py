@@ -31,7 +31,7 @@ class Pair:
 
 def layouts_of(weight: Spec, first: Spec, second: Spec) -> list[Layout]:
     """The ways in which factors, of inputs and of outputs, may lie in a weight."""
-    if not weight.shape or not first.shape[0]:
+    if not weight.shape or min(len(first.shape), len(second.shape)) < 2 or not first.shape[0]:  # noqa: PLR2004
         return []
     if len(first.shape) > 2:  # noqa: PLR2004 - of a convolution
         fits = first.shape[1:] == weight.shape[1:] and second.shape[0] == weight.shape[0]

@@ -40,10 +40,15 @@ class Names:
 
         A name may stand below another prefix than the adapter's, if that leaves no doubt.
         """
-        found = {each.name: self.candidates(each) for each in wanted}
+        found: dict[str, Sequence[str]] = {}
+        for each in wanted:  # a name may be wanted twice, and must do for both
+            names = self.candidates(each)
+            found[each.name] = [n for n in found.get(each.name, names) if n in names]
         if lost := [name for name, names in found.items() if not names]:
             more = f" and {len(lost) - 1} more tensors" if len(lost) > 1 else ""
-            remedy = nearest(lost[0], self.known, only_close=True) or "; is it of another model?"
+            is_there = lost[0] in self.known
+            close = "" if is_there else nearest(lost[0], self.known, only_close=True)
+            remedy = close or "; is it of another model?"
             fact = f"changes {lost[0]}{more}, and no tensor of the model has that name and fits"
             raise MergeGraphError(f"{label}: {fact}{remedy}")
         settled = _settled(found)

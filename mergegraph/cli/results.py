@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mergegraph.cli.options import Debug, Memory, Quiet, Threads
-from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.errors import MergeGraphError, RunError, printable
 from mergegraph.interruption import Interruption
 
 Directory = Annotated[Path, typer.Argument(help="A result of mergegraph.", show_default=False)]
@@ -154,7 +154,7 @@ def push(
         )
     except RunError as error:
         if not anyway:
-            raise RunError(f"{error}\n{directory}: not pushed; --anyway pushes it") from error
+            raise RunError(*error.args, f"{directory}: not pushed; --anyway pushes it") from error
     if not quiet:
         for warning in packed.warnings:
             typer.echo(f"warning: {warning}", err=True)
@@ -198,10 +198,8 @@ def _checked(
 
 def _tell(directory: Path, differences: tuple[str, ...], notes: tuple[str, ...] = ()) -> None:
     if differences:
-        raise RunError("\n".join(_line(directory, each) for each in (*differences, *notes)))
+        raise RunError(*(_line(directory, each) for each in (*differences, *notes)))
 
 
 def _line(directory: Path, fact: str) -> str:
-    from mergegraph.provenance.discretion import printable
-
     return f"{directory}: {printable(fact)}"

@@ -103,6 +103,8 @@ def open_archive(tree: Tree, name: str) -> Archive:
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
         fact = f"damaged or cut, its list of records cannot be read ({error})"
         raise MergeGraphError(f"{label}: {fact}; is the download complete?") from error
+    if not infos:
+        raise MergeGraphError(f"{label}: a zip archive with nothing in it")
     listed: dict[str, zipfile.ZipInfo] = {}
     folders = {each.filename.partition("/")[0] for each in infos}
     for each in infos:

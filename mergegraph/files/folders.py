@@ -10,7 +10,7 @@ from typing import Any
 from mergegraph.config import Config
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.header import Header, header_of
-from mergegraph.files.jsonfiles import parse_json
+from mergegraph.files.jsonfiles import LARGEST_CONFIG, json_in
 from mergegraph.files.parts import names_in
 from mergegraph.files.pickles import header_of_pickle
 from mergegraph.files.sidefiles import has_weights, stays_inside
@@ -93,7 +93,7 @@ def _config(tree: Tree, folder: str, present: Collection[str]) -> dict[str, Any]
     path = tree.root / folder / _CONFIG
     if tree.is_local and not stays_inside(path, tree.root):
         raise MergeGraphError(f"{path}: a link that leads out of the model; put a copy there")
-    found = parse_json(tree.read(folder + _CONFIG), str(path))
+    found = json_in(tree, folder + _CONFIG, str(path), most=LARGEST_CONFIG)
     if odd := next((key for key in found if key.endswith("/")), None):
         raise MergeGraphError(f"{path}: its key {odd!r} ends as a folder does; rename it")
     return found
@@ -115,7 +115,7 @@ def _elsewhere(tree: Tree, folder: str) -> str:
 
 def _weight_map(tree: Tree, folder: str, name: str, present: Collection[str]) -> dict[str, str]:
     index = place_in(tree, folder + name)
-    found = parse_json(tree.read(folder + name), index).get("weight_map")
+    found = json_in(tree, folder + name, index).get("weight_map")
     if not isinstance(found, dict) or not found:
         raise MergeGraphError(f"{index}: has no weight_map")
     for tensor, file in found.items():

@@ -13,6 +13,7 @@ from typing import Any
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.stamps import Stamp
 from mergegraph.files.trees import LocalTree, Tree, place_in, stamp_in
+from mergegraph.names import is_name
 from mergegraph.spec import DTYPE_OF_CODE, Spec
 
 MAX_HEADER = 100_000_000  # what the safetensors library accepts, too
@@ -122,7 +123,9 @@ def _parse(place: str, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     """What a header says of tensors, and the words beside."""
     try:
         found = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_int=_count)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise _bad(place, "the header is not sound JSON (nested too deeply)") from error
+    except ValueError as error:
         raise _bad(place, f"the header is not sound JSON ({error})") from error
     if not isinstance(found, dict):
         raise _bad(place, "the header is not a JSON object")
@@ -148,9 +151,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _count(digits: str) -> int | float:
-    """A whole number in JSON; one that can be no count is a float, which no check lets pass."""
-    is_count = digits.isdigit() and len(digits) <= _LONGEST_NUMBER
-    return int(digits) if is_count else float(digits)
+    """A whole number in JSON; one of very many digits is a float, which no check lets pass."""
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)
 
 
 def _is_text(value: Any) -> bool:
@@ -158,8 +160,9 @@ def _is_text(value: Any) -> bool:
 
 
 def _spec_of(place: str, name: str, found: Any) -> Spec:
-    if not name or not name.isprintable():
-        raise _bad(place, f"{name!r} is not a tensor name: it is empty or cannot be printed")
+    if not is_name(name):
+        fact = "it is empty, very long or cannot be printed"
+        raise _bad(place, f"{name!r} is not a tensor name: {fact}")
     if not isinstance(found, dict) or found.keys() != _FIELDS:
         raise _bad(place, f"{name}: its entry is not an object of dtype, shape and data_offsets")
     return _spec(place, name, found["dtype"], found["shape"])
@@ -191,7 +194,7 @@ def _spec(place: str, name: str, code: Any, shape: Any) -> Spec:
 
 
 def _are_counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(each) is int for each in value)
+    return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.names import is_name
 
 _DEEPEST = 4
 _FEW = 6
@@ -35,7 +36,7 @@ def state_in(label: str, saved: Any) -> State:
     (path, state), *_ = found.items()
     tensors = {name: value for name, value in state.items() if _is_tensor(value)}
     for name in tensors:
-        if not isinstance(name, str) or not name or not name.isprintable():
+        if not isinstance(name, str) or not is_name(name):
             raise MergeGraphError(f"{label}: {name!r} is not a tensor name")
     notes = [f"{label}: the state dict is its '{_told(path)}'"] if path else []
     others = list(_others(saved, path))

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.files.jsonfiles import parse_json
+from mergegraph.files.jsonfiles import json_in, parse_json
 from mergegraph.files.sidefiles import are_weights
-from mergegraph.files.trees import LocalTree, Tree
+from mergegraph.files.trees import LocalTree, Tree, read_document
 
 _PIPELINE = "model_index.json"  # of diffusers: each key is a folder
 _MODULES = "modules.json"  # of sentence-transformers: a list, each with the path of a folder
@@ -49,7 +49,7 @@ def _has_weights(tree: Tree, folder: str) -> bool:
 
 def _pipeline(tree: Tree) -> Iterator[str]:
     path = tree.root / _PIPELINE
-    for name, value in parse_json(tree.read(_PIPELINE), str(path)).items():
+    for name, value in json_in(tree, _PIPELINE, str(path)).items():
         if not name.startswith("_") and isinstance(value, list) and any(value):
             yield _folder(str(path), name)
 
@@ -57,7 +57,7 @@ def _pipeline(tree: Tree) -> Iterator[str]:
 def _modules(tree: Tree) -> Iterator[str]:
     """The folders of modules, and those of the modules that a router chooses among."""
     path = tree.root / _MODULES
-    listed = parse_json(b'{"listed":' + tree.read(_MODULES) + b"}", str(path))["listed"]
+    listed = parse_json(b'{"listed":' + read_document(tree, _MODULES) + b"}", str(path))["listed"]
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise MergeGraphError(f"{path}: not a list of modules")
     for module in listed:
@@ -65,15 +65,18 @@ def _modules(tree: Tree) -> Iterator[str]:
         yield folder
         if _ROUTES in names_in(tree, folder):
             routes = tree.root / f"{folder}{_ROUTES}"
-            told = parse_json(tree.read(f"{folder}{_ROUTES}"), str(routes)).get("types")
+            told = json_in(tree, f"{folder}{_ROUTES}", str(routes)).get("types")
             for name in told if isinstance(told, dict) else ():
                 yield folder + _folder(str(routes), name)
 
 
 def _folder(place: str, name: Any) -> str:
     """A folder as it is put before the names of tensors; raises MergeGraphError if it is none."""
-    parts = PurePosixPath(name).parts if isinstance(name, str) else ("..",)
-    is_inside = not name or (name.isprintable() and "\\" not in name and ":" not in name)
-    if not is_inside or ".." in parts or (parts and parts[0].startswith(("/", "~"))):
+    parts = PurePosixPath(name).parts if _is_plain(name) else ("..",)
+    if ".." in parts or (parts and parts[0].startswith(("/", "~"))):
         raise MergeGraphError(f"{place}: {name!r} is not a folder inside the model")
     return "".join(f"{part}/" for part in parts)
+
+
+def _is_plain(name: Any) -> bool:
+    return isinstance(name, str) and name.isprintable() and "\\" not in name and ":" not in name

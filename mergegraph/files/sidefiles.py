@@ -55,15 +55,17 @@ def find_side_files(tree: Tree, parts: Collection[str] = ("",)) -> Beside:
     """Every file that is neither weights nor written anew, also in folders below.
 
     Hidden files stay behind, and so do folders with weights of their own, which are other models,
-    and links that lead out of the model; for these two there is a note. The folders of the model's
-    own parts are no other models.
+    links that lead out of the model, and names that cannot be shown; for these there is a note. The
+    folders of the model's own parts are no other models.
     """
     found = _on_disk(tree.root, parts) if tree.is_local else _elsewhere(tree.names(), parts)
     configs = {f"{part}config.json" for part in parts}
-    files = tuple(name for name in found.files if name not in configs)
+    odd = [name for name in found.files if not name.isprintable()]
+    notes = [*found.notes, *(f"{tree.root / name}: not copied, its name is odd" for name in odd)]
+    files = tuple(name for name in found.files if name not in (*configs, *odd))
     code = [name for name in files if name.endswith(".py")]
     told = f"{tree.label}: its code is copied, and not run: {', '.join(code)}"
-    return Beside(files, (*found.notes, told) if code else found.notes)
+    return Beside(files, (*notes, told) if code else tuple(notes))
 
 
 def _elsewhere(names: Iterable[str], parts: Collection[str]) -> Beside:
@@ -89,7 +91,10 @@ def _on_disk(root: Path, parts: Collection[str]) -> Beside:
     notes: list[str] = []
     for path in _below(root, root, parts, notes):
         name = path.relative_to(root).as_posix()
-        if name in _WRITTEN_HERE or not path.is_file() or _is_weights(path):
+        if name in _WRITTEN_HERE or _is_weights(path):
+            continue
+        if not path.is_file():
+            notes.append(f"{path}: not copied, it is no file, or a link that leads nowhere")
             continue
         if not stays_inside(path, root):
             notes.append(f"{path}: not copied, it is a link that leads out of the model")

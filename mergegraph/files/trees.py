@@ -12,6 +12,7 @@ from typing import Protocol
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.stamps import Stamp, check
 
+LARGEST_DOCUMENT = 128 * 2**20  # bytes; the largest tokenizers have a quarter of it
 OnBytes = Callable[[int], None]  # told the bytes just fetched
 TREE = ("label", "root", "single", "is_local", "names", "nbytes", "read", "identity", "fetch")
 
@@ -66,6 +67,14 @@ def stamp_in(tree: Tree | None, name: str) -> Stamp | None:
     return tree.stamps.get(name) if isinstance(tree, LocalTree) else None
 
 
+def read_document(tree: Tree, name: str, *, most: int = LARGEST_DOCUMENT) -> bytes:
+    """The whole of a file that is no weights; raises MergeGraphError if it is larger than those."""
+    if tree.nbytes(name) > most:
+        fact = f"too large to be read, over {most // 2**20} MiB"
+        raise MergeGraphError(f"{place_in(tree, name)}: {fact}")
+    return tree.read(name)
+
+
 @dataclass(frozen=True)
 class Source:
     """Where models come from: a plugin opens what follows `scheme:` in a reference."""
@@ -102,7 +111,8 @@ class LocalTree:
         return stat.st_size
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
-        """The bytes of a file from start to stop."""
+        """The bytes of a file from start to stop; a pipe is not waited for."""
+        self.nbytes(name)
         with self._reporting(name), (self.root / name).open("rb") as file:
             self._note(name, os.fstat(file.fileno()))
             file.seek(start)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mergegraph.errors import MergeGraphError
+from mergegraph.errors import MergeGraphError, printable
 from mergegraph.files.checkpoint import Checkpoint
+from mergegraph.files.jsonfiles import json_text
 from mergegraph.files.references import is_hub_id
-from mergegraph.files.trees import LocalTree, Tree
-from mergegraph.provenance.discretion import printable
+from mergegraph.files.trees import LocalTree, Tree, read_document
 from mergegraph.provenance.fingerprint import fingerprint
 from mergegraph.provenance.frontmatter import CARD, parse_card, words
 from mergegraph.provenance.lineage import DEEPEST, Ancestor, InputFile, facts_of
@@ -77,7 +76,7 @@ def _manifest(ancestor: Ancestor, tree: Tree) -> Manifest | None:
 def _text(tree: Tree, name: str) -> str:
     """The text of a file; empty if there is none that can be read."""
     try:
-        return tree.read(name).decode() if name in tree.names() else ""
+        return read_document(tree, name).decode() if name in tree.names() else ""
     except (MergeGraphError, UnicodeDecodeError):
         return ""
 
@@ -112,7 +111,7 @@ def family_text(family: Ancestor) -> str:
 
 def family_json(family: Ancestor) -> str:
     """The family tree as JSON."""
-    return json.dumps(family.data(), indent=1, ensure_ascii=False)
+    return json_text(family.data(), indent=1)
 
 
 def family_mermaid(family: Ancestor) -> str:

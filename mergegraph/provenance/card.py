@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from mergegraph.config import Config
+from mergegraph.errors import printable
 from mergegraph.provenance.frontmatter import front_matter
 from mergegraph.provenance.licences import inherited
 from mergegraph.provenance.lineage import Ancestor
@@ -31,17 +32,14 @@ _HEADS = {  # by how the names of architectures end
 
 def card_text(manifest: Manifest, name: str, config: Config, files: Collection[str]) -> str:
     """A whole card; `name` is what the model is called, `files` what stands beside its weights."""
-    parts = [
+    before = [
         front_matter(card_facts(manifest, config, files)),
         f"# {name.rpartition('/')[2]}\n",
         *_made_of(manifest),
         *_usage(name, config, files),
-        *_recipe(manifest),
-        *_again(manifest, name),
-        *_licence(manifest),
-        *_papers(manifest),
     ]
-    return "\n".join(parts)
+    after = [*_again(manifest, name), *_licence(manifest), *_papers(manifest)]
+    return "\n".join([*map(_readable, before), *_recipe(manifest), *map(_readable, after)])
 
 
 def card_facts(manifest: Manifest, config: Config, files: Collection[str]) -> dict[str, Any]:
@@ -69,6 +67,11 @@ def _library(config: Config, files: Collection[str]) -> str | None:
         if file in files:
             return library
     return "transformers" if config.get("architectures") or config.get("model_type") else None
+
+
+def _readable(text: str) -> str:
+    """Lines without characters that would steer a terminal, whatever files had in their names."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 # -- the text --------------------------------------------------------------------------------

@@ -51,11 +51,6 @@ def without_places(texts: Iterable[str], known: Iterable[str] = ()) -> Callable[
     return cut
 
 
-def printable(text: str) -> str:
-    """A text on one line, without characters that would steer a terminal."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
 def is_local_path(text: str) -> bool:
     """Whether a text is a path that begins at the root, on a drive or at a home."""
     found = _LOCAL.match(text)

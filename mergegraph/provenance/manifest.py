@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.files.jsonfiles import parse_json
+from mergegraph.files.jsonfiles import json_text, parse_json
+from mergegraph.files.trees import LocalTree, read_document
 from mergegraph.provenance.discretion import without_home, without_places
 from mergegraph.provenance.lineage import Ancestor, read_ancestor
 from mergegraph.secrecy import without_secrets
 
 MANIFEST = "mergegraph.json"
+_LONGEST_NAME = 255  # bytes, as file systems have it
 FORMAT = 2  # 1 told neither side files, nor papers, nor what inputs were made of
 
 
@@ -99,7 +101,7 @@ class Manifest:
             "sides": dict(sorted((self.sides or {}).items())),
             "tensors": {name: vars(each) for name, each in self.tensors.items()},
         }
-        return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        return json_text(found, indent=1) + "\n"
 
     def discreet(self) -> Manifest:
         """The manifest with `~` in place of the user's home directory, and without secrets."""
@@ -127,10 +129,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST
     if not path.is_file():
         return None
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read_document(LocalTree(folder, str(folder)), MANIFEST)
     return parse_manifest(data, str(path))
 
 
@@ -222,6 +221,7 @@ def _count(value: Any) -> int:
 def _file_name(value: Any) -> str:
     """A name of a file in the directory, which leads nowhere else."""
     name = _text(value)
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
+    is_odd = not name.isprintable() or "\\" in name or len(name.encode()) > _LONGEST_NAME
+    if not name or is_odd or Path(name).is_absolute() or ".." in Path(name).parts:
         raise MergeGraphError(f"{name!r} is not a file in it")
     return name

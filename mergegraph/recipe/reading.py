@@ -29,9 +29,12 @@ def read_recipe(file: str, methods: Mapping[str, Method], settings: Sequence[str
 def text_of(file: str) -> str:
     """The text of a recipe file; raises MergeGraphError if it cannot be read."""
     try:
-        if Path(file).stat().st_size > LARGEST:
+        with Path(file).open("rb") as opened:  # it may be a pipe, and without an end
+            content = opened.read(LARGEST + 1)
+        if len(content) > LARGEST:
             raise MergeGraphError(f"{file}: too large for a recipe")
-        return Path(file).read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise MergeGraphError(f"{file}: cannot be read: {reason}") from error

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.recipe.source import Document, read_documents
+from mergegraph.recipe.source import UNPRINTABLE, Document, read_documents
 
 OPTION = "--set"
 
@@ -19,14 +19,15 @@ def apply_setting(setting: str, documents: Sequence[Document]) -> None:
     if not given or not all(steps):
         remedy = "write KEY=VALUE, or STAGE:KEY=VALUE for a named stage"
         raise MergeGraphError(f"{OPTION} {setting}: {remedy}")
+    if UNPRINTABLE.search(setting):
+        raise MergeGraphError(f"{OPTION} {setting}: holds what cannot be printed")
     target = _target(documents, stage if named else None)
     if target is None:
         raise MergeGraphError(f"{OPTION} {setting}: no stage is named '{stage}'")
     value = _value(setting, text)
-    path = tuple(int(step) if step.isdecimal() else step for step in steps)
     try:
-        target.set(path, value, f"{OPTION} {setting}")
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        target.set(steps, value, f"{OPTION} {setting}")
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise MergeGraphError(f"{OPTION} {setting}: the recipe has no such place") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ _KINDS = {
     ),
     "merge": ("<", r"<<"),
 }
-_UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass
@@ -49,25 +49,56 @@ class Document:
             path, table = path[:-1], self.values
         return table.get(path, self.file)
 
-    def set(self, path: Path, value: Any, place: str) -> None:
-        """Put a value at a path, from outside the file; raises KeyError if there is no place."""
-        holder = self.data
-        for i, step in enumerate(path[:-1]):
+    def set(self, steps: Sequence[str], value: Any, place: str) -> None:
+        """Put a value where words lead from outside the file, into lists by numbers.
+
+        Raises KeyError, or another error of what is looked into, if there is no such place.
+        """
+        holder: Any = self.data
+        path: Path = ()
+        for word in steps[:-1]:
+            step = _step(holder, word)
+            path = (*path, step)
             if isinstance(holder, dict) and holder.get(step) is None:
                 holder[step] = {}
-                self.keys[path[: i + 1]] = self.values[path[: i + 1]] = place
+                self.keys[path] = self.values[path] = place
             holder = holder[step]
-        holder[path[-1]] = value
+        last = _step(holder, steps[-1])
+        holder[last] = value
+        path = (*path, last)
         for table in (self.keys, self.values):
             for known in [each for each in table if each[: len(path)] == path]:
                 del table[known]
             table[path] = place
 
 
+def _step(holder: Any, word: str) -> str | int:
+    """A word as what holds something is looked into."""
+    return int(word) if isinstance(holder, list) and word.isdecimal() else word
+
+
+class _TooLargeError(Exception):
+    """More nodes than a recipe has, or brackets in brackets, from a line on."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with the numbers and words of version 1.2: `1e-3` is a number, `no` a word."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as pyyaml has it
+    count = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node, which is not looked at if there were very many before it."""
+        self.count += 1
+        if self.count > _MOST_NODES:
+            raise _TooLargeError(self.line + 1)
+        return super().compose_node(parent, index)
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        """A bracket: for those in very many others the scanner would look ever further back."""
+        if self.flow_level > _DEEPEST:
+            raise _TooLargeError(self.line + 1)
+        super().fetch_flow_collection_start(token)
 
 
 for _kind, (_first, _pattern) in _KINDS.items():
@@ -90,6 +121,9 @@ def read_documents(file: str, text: str) -> list[Document]:
         raise MergeGraphError(f"{place}: not YAML: {letter!r} may not stand here") from error
     except RecursionError as error:
         raise MergeGraphError(f"{file}: too deeply nested for a recipe") from error
+    except _TooLargeError as error:
+        fact = "too large or too deeply nested for a recipe"
+        raise MergeGraphError(f"{file}:{error}: {fact}") from error
     made = [_Reader(file).document(node) for node in nodes if node is not None]
     return [each for each in made if each.data is not None]
 
@@ -177,7 +211,7 @@ class _Reader:
             raise MergeGraphError(f"{self.at(node)}: the tag {tag} has no meaning here")
 
     def check_text(self, node: yaml.Node) -> None:
-        if found := _UNPRINTABLE.search(node.value):
+        if found := UNPRINTABLE.search(node.value):
             fact = f"holds {found.group()!r}, which cannot be printed"
             raise MergeGraphError(f"{self.at(node)}: {fact}")
 

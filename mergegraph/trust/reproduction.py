@@ -68,8 +68,8 @@ def repeating(
     doubts = [*_of_packages(manifest, plugins)]
     doubts += [f"input {each.ancestor.model}: {d}" for each in inputs for d in each.differences]
     if doubts and not anyway:
-        told = "\n".join(f"{path}: {each}" for each in doubts)
-        raise MergeGraphError(f"{told}\n{path}: the bytes may differ; --anyway goes on")
+        told = (f"{path}: {each}" for each in doubts)
+        raise MergeGraphError(*told, f"{path}: the bytes may differ; --anyway goes on")
     pinned = replace(plugins, sources=at_commits(plugins.sources, manifest.inputs))
     folder, wanted = path.resolve(), None if out is None else out.absolute()
     recipe, settings = _request(manifest.made, plugins, is_first=manifest.sides is None)

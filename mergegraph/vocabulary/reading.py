@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,8 @@ from hashlib import sha256
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
+from mergegraph.files.jsonfiles import parse_json
+from mergegraph.files.trees import read_document
 from mergegraph.models.model import Model, SideFiles
 
 JSON = "tokenizer.json"
@@ -27,6 +28,7 @@ PIECES = (
     "tekken.json",
 )
 FILES = (JSON, CONFIG, ADDED, SPECIAL, VOCAB, MERGES, WORDS, *PIECES)
+_MOST = 2**32  # ids, as the library has them
 _REMEDY = (
     "save it once with AutoTokenizer.from_pretrained(...).save_pretrained(...) of transformers"
 )
@@ -72,10 +74,10 @@ def read_vocabulary(model: Model) -> Vocabulary:
     text = text_of(model.sides, JSON)
     if text is None:
         raise MergeGraphError(f"{model.reference}: {_lacking(model.sides)}; {_REMEDY}")
-    data = _parsed(text, f"{model.reference}: {JSON}")
+    data = parse_json(text, f"{model.reference}: {JSON}")
     try:
         ids, added = _tokens(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MergeGraphError(f"{model.reference}: {JSON} is not a tokenizer; {_REMEDY}") from error
     for token, entry in _added_beside(model).items():
         if token not in ids and entry["id"] not in ids.values():
@@ -94,10 +96,16 @@ def _tokens(data: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, Mapping[
     vocab = data["model"]["vocab"]
     if isinstance(vocab, list):
         vocab = {piece: number for number, (piece, _) in enumerate(vocab)}
-    ids = {str(token): int(number) for token, number in vocab.items()}
+    ids = {str(token): _id(number) for token, number in vocab.items()}
     added = {str(each["content"]): each for each in data.get("added_tokens") or []}
-    ids.update((token, int(each["id"])) for token, each in added.items())
+    ids.update((token, _id(each["id"])) for token, each in added.items())
     return ids, added
+
+
+def _id(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MOST:
+        raise ValueError(f"{value!r} is not an id")
+    return value
 
 
 def _added_beside(model: Model) -> dict[str, dict[str, Any]]:
@@ -126,7 +134,7 @@ def text_of(sides: SideFiles, name: str) -> str | None:
     if sides.tree is None or name not in sides.names:
         return None
     try:
-        return sides.tree.read(name).decode()
+        return read_document(sides.tree, name).decode()
     except ValueError as error:
         place = f"{sides.tree.label}: {name}"
         raise MergeGraphError(f"{place} cannot be read as text: {error}") from error
@@ -135,17 +143,7 @@ def text_of(sides: SideFiles, name: str) -> str | None:
 def json_of(model: Model, name: str) -> dict[str, Any]:
     """The JSON object in a side file; empty if there is no such file."""
     text = text_of(model.sides, name)
-    return {} if text is None else _parsed(text, f"{model.reference}: {name}")
-
-
-def _parsed(text: str, what: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MergeGraphError(f"{what} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MergeGraphError(f"{what} is not a JSON object")
-    return found
+    return {} if text is None else parse_json(text, f"{model.reference}: {name}")
 
 
 def files_digest(model: Model) -> str:
@@ -155,7 +153,7 @@ def files_digest(model: Model) -> str:
         if model.sides.texts and name in model.sides.texts:
             content = model.sides.texts[name].encode()
         elif model.sides.tree is not None and name in model.sides.names:
-            content = model.sides.tree.read(name)
+            content = read_document(model.sides.tree, name)
         else:
             continue
         digest.update(f"{name} {len(content)}\n".encode() + content)

@@ -65,6 +65,10 @@ def _check(text: str) -> None:
     except TemplateSyntaxError as error:
         line = f"line {error.lineno} of the template"
         raise MergeGraphError(f"chat_template is not Jinja: {error.message}, in {line}") from error
+    except RecursionError as error:
+        raise MergeGraphError("chat_template is not Jinja: nested too deeply") from error
+    except ValueError as error:
+        raise MergeGraphError("chat_template is not Jinja: a number is too long") from error
 
 
 def _known(text: str) -> str:

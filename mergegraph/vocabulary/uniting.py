@@ -22,6 +22,8 @@ from mergegraph.vocabulary.reading import (
 from mergegraph.vocabulary.rows import RowReader, embedding_of
 from mergegraph.vocabulary.templates import with_template
 
+_MOST_ROWS = 2**21  # twice the largest vocabulary there is
+
 
 @dataclass(frozen=True)
 class United:
@@ -191,7 +193,11 @@ class _Uniter:
         """The rows of the result: never fewer than the leader has, a whole number of multiples."""
         rows = max(self.rows(leader), max(joined.ids.values(), default=-1) + 1)
         multiple = rules.multiple or 1
-        return -(-rows // multiple) * multiple
+        padded = -(-rows // multiple) * multiple
+        if padded > _MOST_ROWS:
+            fact = f"the vocabulary of the result would have {padded} rows, more than any has"
+            raise MergeGraphError(f"{fact}; look at the ids of tokenizers and pad_to_multiple_of")
+        return padded
 
     def tell(
         self, joined: Joined, read: Mapping[str, Vocabulary], count: int, leader: Model

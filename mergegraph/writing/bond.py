@@ -13,6 +13,7 @@ from mergegraph.writing.shards import Shard
 Bond = Mapping[str, str]  # a digest of each thing, by what it is called for people
 
 _PLAN, _DEVICE, _FILES = "the plan", "the device", "the layout of the files"
+_RECIPE = "the recipe"
 _OTHERS = "installed packages, side files or stages before it"
 
 
@@ -24,7 +25,7 @@ def bond_of(directory: Directory, shards: Sequence[Shard], settings: Settings) -
     layout = [f"{each.file} {sha256(each.header).hexdigest()}" for each in shards]
     return {
         _PLAN: directory.key,
-        "the recipe": _digest(directory.origin.text),
+        _RECIPE: _digest(directory.origin.text),
         "the changes to the recipe": _digest(*settings.overrides),
         "the seed": _digest(str(directory.seed)),
         _DEVICE: _digest("cuda" if settings.is_on_device else "cpu"),
@@ -38,7 +39,10 @@ def changes(before: Bond, now: Bond) -> str:
     told = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     if not {_PLAN, _DEVICE, _FILES} & set(told):
         return ""
-    return ", ".join(key for key in told if key != _PLAN) or _OTHERS
+    others = [key for key in told if key not in (_PLAN, _RECIPE)]
+    if others:  # the text of a recipe may have changed in a comment
+        return ", ".join(others)
+    return _RECIPE if _RECIPE in told else _OTHERS
 
 
 def _inputs(directory: Directory) -> Iterator[tuple[str, str]]:

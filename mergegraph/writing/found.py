@@ -72,7 +72,8 @@ def look(
     if not partial.exists():
         return Found(bond, now, inputs)
     if not (partial / JOURNAL).is_file() and not (partial.is_dir() and not any(partial.iterdir())):
-        raise MergeGraphError(f"{partial}: is in the way and not the work of mergegraph; move it")
+        fact = "is in the way: it has no journal, so it cannot be gone on with; move or delete it"
+        raise MergeGraphError(f"{partial}: {fact}")
     work = read_journal(partial)
     if unusable := _unusable(partial, shards, bond, work) or _outdated(work, inputs):
         return Found(

@@ -1,0 +1,1 @@
+"""Files made to break readers, and a judge of what becomes of them: `python -m fuzzing`."""
