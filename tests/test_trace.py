@@ -8,6 +8,7 @@ import pytest
 
 import mergegraph
 from mergegraph import MergeGraphError
+from mergegraph.trace import traced
 
 RECIPE = """
 merge_method: ties
