@@ -99,7 +99,7 @@ def constants(job: Job) -> Iterator[None]:
     """Have the engine cut tensors, take strips together, and note milestones as a job says."""
     found: list[tuple[Any, str, int]] = [
         (strips, "STRIP", job.strip),
-        (pipeline, "TOGETHER_ON_CPU", job.together),
+        (preparing, "TOGETHER_ON_CPU", job.together),
     ]
     if job.every is not None:
         found += [(milestones, "_EVERY", job.every), (milestones, "_TIMES_STATE", 0)]

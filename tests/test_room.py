@@ -12,7 +12,7 @@ from mergegraph.writing import room
 from mergegraph.writing.found import Found
 from mergegraph.writing.shards import Shard
 
-NOTHING = Found(is_done=False, finished={})
+NOTHING = Found({})
 
 
 @pytest.fixture
@@ -47,4 +47,4 @@ def test_what_is_there_of_a_result_is_not_counted_again(tmp_path, monkeypatch):
 
 def test_a_result_that_is_finished_needs_no_room(disks):
     shards = (Shard("model.safetensors", b"", 9000, {}),)
-    room.check_room({Path("/1/a"): shards}, {Path("/1/a"): Found(is_done=True, finished={})}, ())
+    room.check_room({Path("/1/a"): shards}, {Path("/1/a"): Found({}, is_done=True)}, ())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergegraph import pipeline, report, settings
+from mergegraph import MergeGraphError, pipeline, report, settings
 from mergegraph.settings import BUDGET_OF_COMPILER, compiler_nbytes
 
 MIB = 2**20
@@ -54,7 +54,7 @@ def test_compiling_never_makes_a_larger_budget_read_more(planned):
 
 
 def test_the_budget_that_an_error_names_is_enough_for_the_compiler_too(planned):
-    with pytest.raises(pipeline.MergeGraphError) as error:
+    with pytest.raises(MergeGraphError) as error:
         planned("1MiB")
     named = str(error.value).rpartition("--memory ")[2]
     planned(named)
