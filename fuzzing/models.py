@@ -12,9 +12,9 @@ from typing import Any
 from fuzzing.weights import safetensors_of
 from mergegraph import pipeline, preparing
 from mergegraph.config import config_files
+from mergegraph.explaining import plan_json, plan_text
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.recipe import parse_recipe
-from mergegraph.report import plan_json, plan_text
 from mergegraph.settings import Settings
 from mergegraph.testing import tiny_family
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import networkx as nx
 
 from mergegraph.config import Config
+from mergegraph.families import Family
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.findings import Check
-from mergegraph.kin import Family
 from mergegraph.models.model import SideFiles
 from mergegraph.portions import Portion, divide
 from mergegraph.stages.stage import Explained

@@ -30,16 +30,16 @@ FLOORS = """
     preparing
     writing
     inmemory settings testing
-    guide progress report running
+    explaining guide progress running
     planning scheduling
     plans
     library stages
     adapters plugins provenance vocabulary
     hookspecs models recipe watching
     methods ops portions
-    codecs factors files findings kin layered
-    config demo loops machine parameters tasks trace
-    bits errors instructions interruption names rowmap spec strips
+    codecs factors families files findings layered
+    config demo lines loops machine parameters tasks trace
+    bits errors instructions interruption locking names rowmap spec strips
     secrecy
 """
 FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for name in floor.split()}

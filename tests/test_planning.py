@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mergegraph import pipeline, report
+from mergegraph import explaining, pipeline
 from mergegraph.stages import stage
 
 TIES = """
@@ -85,7 +85,7 @@ def test_a_plan_takes_time_in_proportion_to_its_tensors(planned):
 
 def test_telling_of_a_plan_takes_time_in_proportion_to_its_tensors(planned):
     few, more, most = (
-        counted(lambda made=made: report.plan_text(made.plan, made.schedule, made.notes))[1]
+        counted(lambda made=made: explaining.plan_text(made.plan, made.schedule, made.notes))[1]
         for made, _ in map(planned, (20, 40, 80))
     )
     assert most - more <= 2.1 * (more - few)
@@ -110,7 +110,7 @@ def test_methods_need_not_be_called_for_tensors_of_the_same_kind(
 
 def test_a_plan_says_what_half_and_twice_the_budget_come_to(recipe_of, tmp_path):
     made = pipeline.plan(recipe_of(2), out=tmp_path / "out", memory="64MiB", threads=1)
-    text = report.plan_text(made.plan, made.schedule, made.notes)
+    text = explaining.plan_text(made.plan, made.schedule, made.notes)
     assert "at half the budget, 32.0 MiB: 120 B read in 14 passes, peak" in text
     assert "at twice the budget, 128.0 MiB: 120 B read in 14 passes, peak" in text
 
@@ -120,7 +120,7 @@ def test_a_plan_says_what_is_needed_where_half_the_budget_is_too_little(recipe_o
     roomy = pipeline.plan(recipe, out=tmp_path / "out", memory="64MiB", threads=1)
     peak = roomy.schedule.peak_nbytes
     made = pipeline.plan(recipe, out=tmp_path / "out", memory=peak, threads=1)
-    figures = json.loads(report.plan_json(made.plan, made.schedule, ()))["at_half_the_budget"]
+    figures = json.loads(explaining.plan_json(made.plan, made.schedule, ()))["at_half_the_budget"]
     assert (figures["budget_nbytes"], figures["fits"]) == (peak // 2, False)
     assert peak // 2 < figures["needed_nbytes"] <= peak
-    assert "does not fit" in report.plan_text(made.plan, made.schedule, made.notes)
+    assert "does not fit" in explaining.plan_text(made.plan, made.schedule, made.notes)

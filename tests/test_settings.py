@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergegraph import MergeGraphError, pipeline, report, settings
+from mergegraph import MergeGraphError, explaining, pipeline, settings
 from mergegraph.settings import BUDGET_OF_COMPILER, compiler_nbytes
 
 MIB = 2**20
@@ -35,7 +35,7 @@ def planned(tmp_path, monkeypatch):
 
 def test_half_and_twice_are_told_of_the_budget_that_was_given(planned):
     made = planned("512MiB")
-    text = report.plan_text(made.plan, made.schedule, made.notes)
+    text = explaining.plan_text(made.plan, made.schedule, made.notes)
     assert "at half the budget, 256.0 MiB: " in text
     assert "at twice the budget, 1.0 GiB: " in text
 

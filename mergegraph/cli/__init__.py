@@ -108,7 +108,7 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Show what a run would do: tensors, tasks, passes, bytes, peak memory, notes."""
-    from mergegraph import pipeline, report
+    from mergegraph import explaining, pipeline
 
     if form not in ("text", "json", "dot", "mermaid"):
         raise MergeGraphError(f"--format {form}: not one of text, json, dot, mermaid")
@@ -122,15 +122,15 @@ def plan(
         stream=stream,
     )
     if form == "dot":
-        typer.echo(report.plan_dot(made.plan, tensor))
+        typer.echo(explaining.plan_dot(made.plan, tensor))
     elif form == "mermaid":
-        typer.echo(report.plan_mermaid(made.plan, tensor))
+        typer.echo(explaining.plan_mermaid(made.plan, tensor))
     elif tensor is not None:
-        typer.echo(report.tensor_text(made.plan, made.schedule, tensor))
+        typer.echo(explaining.tensor_text(made.plan, made.schedule, tensor))
     elif form == "json":
-        typer.echo(report.plan_json(made.plan, made.schedule, made.notes))
+        typer.echo(explaining.plan_json(made.plan, made.schedule, made.notes))
     else:
-        typer.echo(report.plan_text(made.plan, made.schedule, made.notes))
+        typer.echo(explaining.plan_text(made.plan, made.schedule, made.notes))
 
 
 @app.command()

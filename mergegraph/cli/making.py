@@ -46,7 +46,7 @@ def moe(
     debug: Debug = False,
 ) -> None:
     """Make a mixture of experts of dense models: Mixtral, Qwen2-MoE or Qwen3-MoE."""
-    from mergegraph import report
+    from mergegraph import explaining
     from mergegraph.moe import prepare
     from mergegraph.settings import Settings
 
@@ -55,7 +55,7 @@ def moe(
     chosen = Settings(memory, threads, device, seed, shard_size, (), stream)
     prepared = prepare(recipe, out=out, settings=chosen, restart=restart or only_plan)
     if only_plan:
-        typer.echo(report.plan_text(prepared.plan, prepared.schedule, prepared.notes))
+        typer.echo(explaining.plan_text(prepared.plan, prepared.schedule, prepared.notes))
     else:
         carry_out(prepared, interruption, trace=trace, quiet=quiet)
 

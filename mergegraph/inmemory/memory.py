@@ -9,10 +9,10 @@ from typing import Any, get_args
 from warnings import warn
 
 from mergegraph.errors import MergeGraphError, MergeWarning, Problem, ProblemsError, nearest
+from mergegraph.families import Family
 from mergegraph.findings import Check
 from mergegraph.inmemory.states import State, check_wrappers, model_of, settle, state_of, tied_names
 from mergegraph.inmemory.targets import INTO, check_targets, fitted, sinks_of, targets_of, telling
-from mergegraph.kin import Family
 from mergegraph.machine import free_memory, parse_size, usable_cores
 from mergegraph.methods import Method
 from mergegraph.parameters import Parameter

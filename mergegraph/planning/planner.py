@@ -11,9 +11,9 @@ from pathlib import Path
 from mergegraph import config as configs
 from mergegraph.adapters.reading import Adapter, read_adapter
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.families import Family
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.findings import Check
-from mergegraph.kin import Family
 from mergegraph.library import Library
 from mergegraph.methods import Method
 from mergegraph.models import scaled

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.kin import Family, told_of
+from mergegraph.families import Family, told_of
 from mergegraph.ops.folds import gram
 from mergegraph.plans import Output, plan_of
 from mergegraph.running.execute import execute
@@ -20,7 +20,7 @@ def look(
 ) -> tuple[str, ...]:
     """What is to be told of families; their files must be there, or be streamed."""
     outputs = [
-        Output(Path("kin"), sample.name, gram(*sample.tasks))
+        Output(Path("families"), sample.name, gram(*sample.tasks))
         for family in families
         for sample in family.samples
     ]

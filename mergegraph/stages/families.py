@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from mergegraph.kin import FEWEST, Family, Sample
+from mergegraph.families import FEWEST, Family, Sample
 from mergegraph.names import is_embedding, is_head, layer_of
 from mergegraph.ops.arithmetic import cast, load, narrowed
 from mergegraph.stages.inputs import WORK, Input

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, Problem, noting, told_of
+from mergegraph.families import Family
 from mergegraph.findings import Check, Findings
-from mergegraph.kin import Family
 from mergegraph.methods import ABOUT, About, Method, Request
 from mergegraph.models import scaled
 from mergegraph.models.experts import holds_experts, parts_of, together

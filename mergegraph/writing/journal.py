@@ -1,12 +1,10 @@
 """The journal of an unfinished result: what it belongs to, and what of it is done.
 
-It is lines of JSON, each with its checksum and written after the bytes that it speaks of. What
-follows the last whole line counts for nothing.
+Each of its lines is written after the bytes that it speaks of.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import zlib
@@ -15,16 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.stamps import Stamp
+from mergegraph.lines import Lines, is_taken, read_lines
 from mergegraph.machine import boot
 from mergegraph.running.milestones import Milestone
 from mergegraph.spec import Spec
-from mergegraph.writing.locking import lock
 
 JOURNAL = "mergegraph.journal"
 NO_INPUTS: Mapping[Path, Stamp] = MappingProxyType({})
@@ -66,68 +63,55 @@ def read_journal(folder: Path) -> Work:
     Raises MergeGraphError if it cannot be read.
     """
     path = folder / JOURNAL
-    try:
-        data = path.read_bytes() if path.is_file() else b""
-    except OSError as error:
-        raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
-    work = Work(is_damaged=bool(data))
+    work = Work(is_damaged=path.is_file() and path.stat().st_size > 0)
     nbytes = 0
-    for line in data.splitlines(keepends=True):
+    for line, end in read_lines(path):
         try:
-            work = _taken(work, _parsed(line))
-        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, RecursionError):
+            work = _taken(work, line)
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
             break
-        nbytes += len(line)
+        nbytes = end
     return replace(work, nbytes=nbytes)
 
 
 def is_at_work(folder: Path) -> bool:
     """Whether a run has the journal in a folder."""
-    try:
-        with (folder / JOURNAL).open("r+b") as file:
-            return not lock(file)
-    except OSError:
-        return False
+    return is_taken(folder / JOURNAL)
 
 
 class Journal:
     """A journal being written. It is locked: one run at a time works on a result."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / JOURNAL
-        self._lock = Lock()
-        self._file: Any = None
+        self._folder = folder
+        self._lines = Lines(folder / JOURNAL)
 
     def open(self) -> None:
         """Open the journal for this run alone; raises MergeGraphError if another has it."""
-        self._file = self._path.open("a+b", buffering=0)
-        if not lock(self._file):
-            self.close()
-            runs = read_journal(self._path.parent).runs
+        if not self._lines.open():
+            runs = read_journal(self._folder).runs
             who = f" (process {runs[-1].process} on {runs[-1].host})" if runs else ""
             fact = f"another run is at work on it{who}; wait for that, or choose another --out"
-            raise MergeGraphError(f"{self._path.parent}: {fact}")
-        if not self._path.exists() or not os.path.samestat(
-            os.fstat(self._file.fileno()), self._path.stat()
-        ):
+            raise MergeGraphError(f"{self._folder}: {fact}")
+        if not self._lines.is_in_place:
             self.close()
             fact = "another run has just finished it; run the command again"
-            raise MergeGraphError(f"{self._path.parent}: {fact}")
+            raise MergeGraphError(f"{self._folder}: {fact}")
 
     @property
     def is_open(self) -> bool:
         """Whether this run has it."""
-        return self._file is not None
+        return self._lines.is_open
 
     def begin(self, bond: Mapping[str, str], inputs: Mapping[Path, Stamp] = NO_INPUTS) -> None:
         """Start from nothing, with inputs as they are now."""
-        self._file.truncate(0)
+        self._lines.cut(0)
         stamps = {str(path): astuple(stamp) for path, stamp in inputs.items()}
         self.write({"bond": dict(bond), "inputs": stamps})
 
     def go_on(self, nbytes: int) -> None:
         """Write after the last whole line: the one after it was cut off when a run was killed."""
-        self._file.truncate(nbytes)
+        self._lines.cut(nbytes)
 
     def run(self, command: Sequence[str]) -> None:
         """Note that this run is at work."""
@@ -137,17 +121,11 @@ class Journal:
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Write one line."""
-        with self._lock:
-            text = json.dumps(line).encode()
-            data = memoryview(b"%s %s\n" % (_checksum(text), text))
-            while data:
-                data = data[self._file.write(data) :]
+        self._lines.write(line)
 
     def close(self) -> None:
         """Close the journal, and let others have it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._lines.close()
 
 
 def tensor_line(tensor: str, digest: str) -> dict[str, Any]:
@@ -170,18 +148,6 @@ def milestone_line(name: str, milestone: Milestone) -> dict[str, Any]:
     state = {key: _told(value) for key, value in milestone.state.items()}
     told = {"entries": milestone.entries, "digests": list(milestone.digests), "state": state}
     return {"pass": name, **told}
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    checksum, _, text = line.partition(b" ")
-    if not line.endswith(b"\n") or checksum != _checksum(text[:-1]):
-        raise ValueError
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-def _checksum(text: bytes) -> bytes:
-    return b"%08x" % zlib.crc32(text)
 
 
 def _taken(work: Work, line: Mapping[str, Any]) -> Work:

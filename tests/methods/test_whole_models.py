@@ -17,7 +17,7 @@ from mergegraph_methods.ties import ties
 
 import mergegraph
 from mergegraph import MergeGraphError, Request, method
-from mergegraph.report import tensor_text
+from mergegraph.explaining import tensor_text
 
 CASES = [
     (ties, {"scope": "global", "density": 0.3, "tie": "majority"}),
