@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mergegraph.codecs import Codec, Decoded
 from mergegraph.errors import MergeGraphError, MergeWarning, nearest
+from mergegraph.evaluators import Candidate, Evaluator, evaluator
 from mergegraph.factors import Factors
 from mergegraph.files.trees import LocalTree, Source, Tree
 from mergegraph.hookspecs import hookimpl
@@ -23,8 +24,10 @@ __version__ = "0.1.0"
 __all__ = [
     "About",
     "Between",
+    "Candidate",
     "Codec",
     "Decoded",
+    "Evaluator",
     "Factors",
     "LocalTree",
     "MergeGraphError",
@@ -37,6 +40,7 @@ __all__ = [
     "Task",
     "Tree",
     "discreet",
+    "evaluator",
     "hookimpl",
     "merge",
     "method",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from mergegraph.codecs import Codec
+from mergegraph.evaluators import Evaluator
 from mergegraph.files.trees import Source
 from mergegraph.methods import Method
 
@@ -28,3 +29,8 @@ def model_sources() -> Iterable[Source]:  # type: ignore[empty-body]
 @hookspec
 def tensor_codecs() -> Iterable[Codec]:  # type: ignore[empty-body]
     """The schemes of quantisation whose weights a package decodes."""
+
+
+@hookspec
+def evaluators() -> Iterable[Evaluator]:  # type: ignore[empty-body]
+    """The examinations of models that a package offers, made with `@evaluator`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType, SimpleNamespace
-from typing import Any, get_type_hints, overload
+from types import MappingProxyType
+from typing import Any, overload
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.factors import Factors
-from mergegraph.parameters import Between, Parameter, lines_on, parameter_of
+from mergegraph.parameters import Between, Parameter, hints_of, lines_on, parameter_of
 from mergegraph.tasks import Task
 
 OTHERS = "others"  # the group of methods that name none
@@ -219,7 +219,7 @@ def method(
         signature = inspect.signature(function).parameters
         told = name or function.__name__
         _check_arguments(told, signature)
-        hints = _hints(function, signature.keys() - _TENSORS - _FILLED)
+        hints = hints_of(function, signature.keys() - _TENSORS - _FILLED)
         doc = inspect.cleandoc(function.__doc__ or "")
         parameters = {
             each.name: each
@@ -272,10 +272,3 @@ def _check_recommended(
             raise MergeGraphError(f"method {name}: recommends {word}, which is no parameter of it")
         if problem := parameters[word].problem(value):
             raise MergeGraphError(f"method {name}: recommends {word} {value}, which {problem}")
-
-
-def _hints(function: Callable[..., Task], names: Collection[str]) -> dict[str, Any]:
-    """The annotations of parameters alone: those of tensors may need imports for checkers only."""
-    told = {each: hint for each, hint in function.__annotations__.items() if each in names}
-    namespace = inspect.unwrap(function).__globals__
-    return get_type_hints(SimpleNamespace(__annotations__=told), namespace, include_extras=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -18,6 +18,7 @@ from typing import (
     Union,
     get_args,
     get_origin,
+    get_type_hints,
 )
 
 from mergegraph.errors import MergeGraphError
@@ -116,6 +117,13 @@ def parameter_of(argument: inspect.Parameter, hint: Any, doc: str) -> Parameter:
         required=required,
         help=" ".join(told.group(1).split()) if told else "",
     )
+
+
+def hints_of(function: Callable[..., Any], names: Collection[str]) -> dict[str, Any]:
+    """The annotations of parameters alone: those of tensors may need imports for checkers only."""
+    told = {each: hint for each, hint in function.__annotations__.items() if each in names}
+    namespace = inspect.unwrap(function).__globals__
+    return get_type_hints(SimpleNamespace(__annotations__=told), namespace, include_extras=True)
 
 
 def lines_on(name: str) -> re.Pattern[str]:

@@ -14,30 +14,38 @@ import pluggy
 from mergegraph import hookspecs
 from mergegraph.codecs import Codec
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
+from mergegraph.evaluators import Evaluator
 from mergegraph.files.trees import Source
 from mergegraph.methods import Method
 
 _METHODS, _SOURCES, _CODECS = "merge_methods", "model_sources", "tensor_codecs"
+_EVALUATORS = "evaluators"
 
 # what each hook offers: of which type, by which of its words it is known, and what it is called
 _OFFERED: dict[str, tuple[type[Any], str, str]] = {
     _METHODS: (Method, "name", "method"),
     _SOURCES: (Source, "scheme", "source"),
     _CODECS: (Codec, "name", "codec"),
+    _EVALUATORS: (Evaluator, "name", "evaluator"),
 }
+
+_MADE_WITH = {Method: "was not made with @method", Evaluator: "was not made with @evaluator"}
 
 
 @dataclass(frozen=True)
 class Plugins:
     """What all installed packages offer, and the packages that could not be loaded.
 
-    `packages` has the package of each method, `readers` are those that read models.
+    `packages` has the package of each method, `examiners` that of each evaluator, `readers` are
+    those that read models.
     """
 
     methods: Mapping[str, Method]
     sources: Mapping[str, Source]
     codecs: Mapping[str, Codec]
+    evaluators: Mapping[str, Evaluator]
     packages: Mapping[str, str]
+    examiners: Mapping[str, str]
     broken: tuple[str, ...]
     readers: tuple[str, ...]
 
@@ -84,13 +92,17 @@ def collect(offers: Iterable[tuple[str, Any]], broken: Iterable[str] = ()) -> Pl
     if problems:
         raise ProblemsError(problems)
     in_order = {hook: MappingProxyType(dict(sorted(found[hook].items()))) for hook in _OFFERED}
-    methods = {name: package for (hook, name), package in packages.items() if hook == _METHODS}
-    readers = {package for (hook, _), package in packages.items() if hook != _METHODS}
+    by_hook: dict[str, dict[str, str]] = {hook: {} for hook in _OFFERED}
+    for (hook, name), package in packages.items():
+        by_hook[hook][name] = package
+    readers = {*by_hook[_SOURCES].values(), *by_hook[_CODECS].values()}
     return Plugins(
         methods=in_order[_METHODS],
         sources=in_order[_SOURCES],
         codecs=in_order[_CODECS],
-        packages=MappingProxyType(methods),
+        evaluators=in_order[_EVALUATORS],
+        packages=MappingProxyType(by_hook[_METHODS]),
+        examiners=MappingProxyType(by_hook[_EVALUATORS]),
         broken=tuple(failures),
         readers=tuple(sorted(readers)),
     )
@@ -109,7 +121,7 @@ def _offered_by(plugin: Any) -> Iterator[tuple[str, str, Any]]:
     for hook, (kind, word, _) in _OFFERED.items():
         for each in (each for given in offers[hook] for each in given):
             if not isinstance(each, kind):
-                made = "was not made with @method" if kind is Method else f"is no {kind.__name__}"
+                made = _MADE_WITH.get(kind, f"is no {kind.__name__}")
                 raise MergeGraphError(f"{hook} gave {each!r}, which {made}")
             yield hook, getattr(each, word), each
 

@@ -37,7 +37,7 @@ FLOORS = """
     adapters plugins provenance vocabulary
     hookspecs models recipe watching
     methods ops portions
-    codecs factors families files findings layered
+    codecs evaluators factors families files findings layered
     config demo lines loops machine parameters tasks trace
     bits errors instructions interruption locking names rowmap spec strips
     secrecy
@@ -47,6 +47,7 @@ FLOOR = {name: -number for number, floor in enumerate(FLOORS.split("\n")) for na
 DOOR = {
     "codecs",
     "errors",
+    "evaluators",
     "factors",
     "files.trees",
     "hookspecs",
