@@ -48,14 +48,16 @@ class Evaluator:
     """A named examination of models, with its parameters as of methods.
 
     `splits` are the data that choose and those that report where nobody says which; `pieces` tells
-    what the words for data stand for, so that it is seen where two have something in common.
+    what the words for data stand for, so that it is seen where two have something in common, and
+    `check` raises MergeGraphError where an examination could not be made.
     """
 
     name: str
     function: Callable[..., Scores]
     parameters: Mapping[str, Parameter]
     splits: tuple[str, str] | None
-    pieces: Callable[[str], Iterable[str]]
+    pieces: Callable[..., Iterable[str]]
+    check: Callable[..., None]
     main: str | None
     lower_is_better: frozenset[str]
     doc: str
@@ -64,6 +66,20 @@ class Evaluator:
         """The scores of a model on some data."""
         given = {self.parameters[name].keyword: value for name, value in values.items()}
         return self.function(model, data, **given)
+
+    def pieces_of(self, data: str, values: Mapping[str, Any]) -> Iterable[str]:
+        """What words for data stand for, with these values of parameters."""
+        return self.pieces(data, **self._taken_by(self.pieces, values))
+
+    def check_of(self, data: str, values: Mapping[str, Any]) -> None:
+        """Raise MergeGraphError where this data could not be examined with, with these values."""
+        self.check(data, **self._taken_by(self.check, values))
+
+    def _taken_by(self, function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that a function asks for, by its keyword-only arguments."""
+        own = [each.name for each in _keywords(function)]
+        named = {self.parameters[name].keyword: value for name, value in values.items()}
+        return {name: named[name] for name in own}
 
     @property
     def summary(self) -> str:
@@ -75,11 +91,21 @@ def _itself(data: str) -> Iterable[str]:
     return (data,)
 
 
+def _anything(data: str) -> None:
+    """Refuse nothing."""
+
+
+def _keywords(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    found = inspect.signature(function).parameters.values()
+    return [each for each in found if each.kind is each.KEYWORD_ONLY]
+
+
 def evaluator(
     *,
     name: str | None = None,
     splits: tuple[str, str] | None = None,
-    pieces: Callable[[str], Iterable[str]] = _itself,
+    pieces: Callable[..., Iterable[str]] = _itself,
+    check: Callable[..., None] = _anything,
     main: str | None = None,
     lower_is_better: Iterable[str] = (),
 ) -> Callable[[Callable[..., Scores]], Evaluator]:
@@ -92,9 +118,14 @@ def evaluator(
     - `splits`: the data that choose and those that report, where the user names none.
     - `pieces`: what data stands for, such as digests of texts; a search is refused whose two
       examinations share a piece. By default the word itself.
+    - `check`: raises MergeGraphError where data is no word of its, or a package is not there; it is
+      called before any model is looked at, and cheap.
     - `main`: the score that is looked for, unless the user says another; with none there must be
       only one, or the user says which.
     - `lower_is_better`: scores of which less is better, such as a perplexity.
+
+    `pieces(data)` and `check(data)` are also given the parameters that their own keyword-only
+    arguments name.
 
     Raises MergeGraphError if the signature cannot be that of an evaluator.
     """
@@ -113,15 +144,29 @@ def evaluator(
         hints = hints_of(function, [each.name for each in own])
         doc = inspect.cleandoc(function.__doc__ or "")
         parameters = [parameter_of(each, hints.get(each.name, float), doc) for each in own]
+        for helper in (pieces, check):
+            _check_keywords(told, helper, {each.keyword for each in parameters})
+        if found := [each.name for each in parameters if each.per_model]:
+            fact = f"{found[0]} is PerModel, but an evaluator sees one model"
+            raise MergeGraphError(f"evaluator {told}: {fact}")
         return Evaluator(
             name=told,
             function=function,
             parameters=MappingProxyType({each.name: each for each in parameters}),
             splits=splits,
             pieces=pieces,
+            check=check,
             main=main,
             lower_is_better=frozenset(lower_is_better),
             doc=doc,
         )
 
     return wrap
+
+
+def _check_keywords(name: str, function: Callable[..., Any], known: Iterable[str]) -> None:
+    """Raises MergeGraphError where a function asks for parameters that there are none of."""
+    for each in _keywords(function):
+        if each.name not in known:
+            fact = f"{function.__name__} asks for {each.name}, which is no parameter of it"
+            raise MergeGraphError(f"evaluator {name}: {fact}")

@@ -25,6 +25,7 @@ EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
 FLOORS = """
     __main__
     cli
+    search
     extract moe trust
     pipeline
     preparing

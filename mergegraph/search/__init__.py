@@ -1,0 +1,1 @@
+"""Searches: which of many merges is best, by examinations of models."""
