@@ -130,7 +130,7 @@ def prepare_recipes(
         library,
         places=places,
         seed=settings.seed,
-        identity=lambda recipe: _identity(plugins, recipe),
+        identity=lambda recipe: identity_of(plugins, recipe),
         evaluate=lambda tasks: evaluated(
             tasks, library, budget=settings.budget, threads=settings.workers
         ),
@@ -164,7 +164,6 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
         if found[output.directory].is_done or output.name in found[output.directory].finished
     }
     budget = settings.budget
-    may_compile = settings.may_compile(plan)
     schedule = make_schedule(
         plan,
         budget=budget,
@@ -177,10 +176,15 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
     unfinished = [each for each in plan.directories if not found[each.path].is_done]
     wanted = needed(plan, schedule, unfinished, is_streamed=settings.stream)
     check_room(layouts, found, wanted)
-    left = budget - settings.ahead_nbytes(plan, budget)
-    has_room = may_compile and left >= BUDGET_OF_COMPILER
-    is_compiled = has_room and schedule.work >= _WORTH_COMPILING
+    is_compiled = worth_compiling(plan, schedule, settings)
     return Prepared(plan, schedule, layouts, found, settings, plugins, is_compiled, wanted)
+
+
+def worth_compiling(plan: Plan, schedule: Schedule, settings: Settings) -> bool:
+    """Whether kernels are compiled for a schedule: they may be, and it takes less time."""
+    left = schedule.budget - settings.ahead_nbytes(plan, schedule.budget)
+    has_room = settings.may_compile(plan) and left >= BUDGET_OF_COMPILER
+    return has_room and schedule.work >= _WORTH_COMPILING
 
 
 def _places(names: Sequence[str], out: Paths | None) -> list[Path]:
@@ -189,7 +193,7 @@ def _places(names: Sequence[str], out: Paths | None) -> list[Path]:
     return [folder] if len(names) == 1 and out is not None else [folder / name for name in names]
 
 
-def _identity(plugins: Plugins, recipe: Recipe) -> str:
+def identity_of(plugins: Plugins, recipe: Recipe) -> str:
     """The versions of the packages that the kernels of a recipe come from."""
     methods = {stage.method for stage in recipe.stages}
     packages = {plugins.package(name) for name in methods & plugins.methods.keys()}

@@ -8,12 +8,15 @@ from mergegraph.spec import Spec
 
 
 class TensorSink:
-    """The sink of an output that stays in memory."""
+    """The sink of an output that stays in memory: in a tensor that is given, or its own."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, tensor: Any = None) -> None:
         import torch
 
-        self.tensor = torch.empty(spec.shape, dtype=getattr(torch, spec.dtype))
+        own = (
+            torch.empty(spec.shape, dtype=getattr(torch, spec.dtype)) if tensor is None else tensor
+        )
+        self.tensor = own
         self._flat = self.tensor.view(-1)
 
     def write(self, start: int, strip: Any) -> None:

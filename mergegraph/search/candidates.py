@@ -70,9 +70,11 @@ class OnDisk:
         library: Library,
         settings: Settings,
         *,
+        name: str | None = None,
         scratch: Path | None = None,
     ) -> None:
-        self.name = reference
+        self.name = name or reference
+        self._reference = reference
         self._library = library
         self._settings = settings
         self._made = _Folders(scratch)
@@ -132,7 +134,7 @@ class OnDisk:
 
     def _own(self) -> Checkpoint | None:
         """The checkpoint that it is, if its files are plain, and all where loaders look."""
-        reference = Reference.parse(self.name)
+        reference = Reference.parse(self._reference)
         checkpoint = self._library.checkpoint(reference.model)
         is_whole = reference.adapter is None and checkpoint.tree.single is None
         is_plain = self._model.tensors.keys() == checkpoint.entries.keys()
