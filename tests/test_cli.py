@@ -84,7 +84,7 @@ def test_a_setting_changes_the_run(cli, recipe):
     cli("run", recipe, "--out", "one", "--set", "models.0.parameters.weight=3")
     found = cli("run", recipe, "--out", "one")
     assert found.status == 2
-    assert "holds the result of another plan" in found.err
+    assert "holds the result of another plan: a setting, the seed" in found.err
 
 
 def test_a_result_that_is_as_its_manifest_says_is_told_so(cli, recipe):

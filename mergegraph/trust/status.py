@@ -62,7 +62,9 @@ class Status:
             return
         yield f"nobody is at work on it; the last run began at {self.run.began}"
         command = shlex.join(self.run.command) if self.run.command else "run its recipe again"
-        yield f"to continue: {command}"
+        elsewhere = self.run.folder not in ("", str(Path.cwd()))
+        place = f", in {self.run.folder}" if elsewhere and self.run.command else ""
+        yield f"to continue{place}: {command}"
 
     @property
     def data(self) -> Mapping[str, object]:
@@ -78,6 +80,7 @@ class Status:
             "damage": self.damage,
             "is_at_work": self.is_at_work,
             "command": list(self.run.command) if self.run else [],
+            "folder": self.run.folder if self.run else "",
         }
 
 
@@ -91,7 +94,7 @@ def statuses(path: Path) -> list[Status]:
     found = _at(path)
     if not found and path.is_dir():
         names = {each.name.removesuffix(_PARTIAL) for each in path.iterdir() if each.is_dir()}
-        found = [status for name in sorted(names - {""}) for status in _at(path / name)]
+        found = [status for name in sorted(names - {""}) for status in _told(path / name)]
     if not found:
         raise MergeGraphError(f"{path}: holds no result of mergegraph, nor an unfinished one")
     return found
@@ -100,6 +103,25 @@ def statuses(path: Path) -> list[Status]:
 def statuses_json(found: Iterable[Status]) -> str:
     """What there is, for programs."""
     return json.dumps([each.data for each in found], indent=2)
+
+
+def _told(path: Path) -> list[Status]:
+    """What there is at a path; one that cannot be read hides none of the others."""
+    try:
+        return _at(path)
+    except MergeGraphError as error:
+        fact = str(error).removeprefix(f"{path}: ")
+        return [
+            Status(
+                path,
+                is_whole=False,
+                finished=0,
+                tensors=0,
+                finished_nbytes=0,
+                nbytes=0,
+                damage=fact,
+            )
+        ]
 
 
 def _at(path: Path) -> list[Status]:
@@ -135,6 +157,9 @@ def _unfinished(path: Path) -> Status:
     work = read_journal(partial)
     sizes = _sizes(partial)
     done = {name: sizes[name] for name in work.finished if name in sizes}
+    damage = "its journal is damaged, so a run begins anew" if work.is_damaged else ""
+    if lost := [name for name in work.finished if name not in sizes]:
+        damage = f"{lost[0]} was finished, and its file is missing; a run begins anew"
     return Status(
         path=path,
         is_whole=False,
@@ -142,6 +167,7 @@ def _unfinished(path: Path) -> Status:
         tensors=len(sizes),
         finished_nbytes=sum(done.values()),
         nbytes=sum(sizes.values()),
+        damage=damage,
         run=work.runs[-1] if work.runs else None,
         is_at_work=is_at_work(partial),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.files.header import Entry
@@ -15,10 +16,13 @@ from mergegraph.files.stamps import Stamp
 from mergegraph.machine import boot, usable_cores
 from mergegraph.plans import Directory
 from mergegraph.provenance.digesting import digest_tensors
+from mergegraph.provenance.discretion import without_home
 from mergegraph.provenance.manifest import MANIFEST
 from mergegraph.running.milestones import Left
+from mergegraph.secrecy import without_secrets
 from mergegraph.writing.bond import Bond, changes
 from mergegraph.writing.journal import JOURNAL, NO_INPUTS, Work, read_journal
+from mergegraph.writing.made import package_versions
 from mergegraph.writing.shards import Shard, Slot
 
 
@@ -66,7 +70,7 @@ def look(
                 there(path),
                 inputs,
                 is_done=True,
-                note=f"{path}: done already, with this plan",
+                note=f"{path}: done already, with this plan{_laid_out_otherwise(path, shards)}",
             )
     partial, now = partial_path(path), there(path)
     if not partial.exists():
@@ -185,9 +189,28 @@ def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
         )
     manifest = read_json(path / MANIFEST)
     if not restart and manifest.get("key") != directory.key:
-        raise MergeGraphError(
-            f"{path}: holds the result of another plan; choose another --out, or --restart"
-        )
+        fact = f"holds the result of another plan: {_changed(manifest, directory)}"
+        raise MergeGraphError(f"{path}: {fact}; choose another --out, or --restart")
     for file, nbytes in manifest.get("files", {}).items() if not restart else ():
         if not (path / file).is_file() or (path / file).stat().st_size != nbytes:
             raise MergeGraphError(f"{path}: {file} is missing or cut; make it anew with --restart")
+
+
+def _changed(manifest: Mapping[str, Any], directory: Directory) -> str:
+    """What is known to differ from what a result was made of, for people."""
+    text = without_home(without_secrets(directory.origin.text))
+    if manifest.get("recipe", {}).get("text") != text:
+        return "the recipe is another one"
+    before, now = manifest.get("packages", {}), package_versions()
+    others = [
+        f"{name} was {before[name]}" for name in now if before.get(name, now[name]) != now[name]
+    ]
+    return ", ".join(others) or "a setting, the seed, an input or a side file is another one"
+
+
+def _laid_out_otherwise(path: Path, shards: Sequence[Shard]) -> str:
+    """A word on files that are not those asked for."""
+    files = read_json(path / MANIFEST).get("files", {})
+    if files == {each.file: each.nbytes for each in shards}:
+        return ""
+    return f", in {len(files)} files where {len(shards)} are asked for; --restart makes these"

@@ -29,13 +29,14 @@ NO_INPUTS: Mapping[Path, Stamp] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Run:
-    """A run that worked on a result: its process, on which machine, and what was typed."""
+    """A run that worked on a result: its process, on which machine, what was typed, and where."""
 
     process: int
     host: str
     boot: str
     began: str
     command: tuple[str, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Journal:
     def run(self, command: Sequence[str]) -> None:
         """Note that this run is at work."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        run = Run(os.getpid(), platform.node(), boot(), now, tuple(command))
+        run = Run(os.getpid(), platform.node(), boot(), now, tuple(command), str(Path.cwd()))
         self.write({"run": vars(run)})
 
     def write(self, line: Mapping[str, Any]) -> None:

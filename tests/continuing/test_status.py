@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from killing import NBYTES, RECIPES, killed
@@ -60,6 +61,36 @@ def test_a_file_that_is_cut_is_damage(family, tmp_path):
     (tmp_path / "out" / "model.safetensors").write_bytes(b"")
     told = "damaged: model.safetensors is missing or cut; make it anew with --restart"
     assert statuses(tmp_path / "out")[0].text.endswith(told)
+
+
+def test_a_command_is_told_with_the_folder_it_was_typed_in(unfinished, tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "out.partial")
+    journal.open()
+    journal.run(["mergegraph", "run", "a.yaml"])
+    journal.close()
+    before = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    assert statuses(unfinished)[0].text.endswith(f"continue, in {before}: mergegraph run a.yaml")
+
+
+def test_one_that_cannot_be_read_hides_no_other(family, tmp_path):
+    mergegraph.run(family(RECIPES["linear"]), out=tmp_path / "in" / "out")
+    (tmp_path / "in" / "bad").mkdir()
+    (tmp_path / "in" / "bad" / "mergegraph.json").write_text("{")
+    bad, good = statuses(tmp_path / "in")
+    assert bad.text.startswith(f"{tmp_path}/in/bad: damaged: ")
+    assert good.is_whole
+
+
+def test_a_journal_that_holds_nothing_is_damage(tmp_path):
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "mergegraph.journal").write_bytes(b"garbage\n")
+    assert statuses(tmp_path)[0].damage == "its journal is damaged, so a run begins anew"
+
+
+def test_a_file_that_went_is_damage(unfinished, tmp_path):
+    (tmp_path / "out.partial" / "model.safetensors").unlink()
+    assert statuses(unfinished)[0].damage.endswith("its file is missing; a run begins anew")
 
 
 def test_what_is_no_result_is_refused(tmp_path):
