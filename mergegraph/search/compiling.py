@@ -59,7 +59,7 @@ class Compiler:
     def __init__(self, plugins: Plugins, settings: Settings) -> None:
         self._plugins = plugins
         self._settings = settings
-        self.library = Library(plugins.sources, tuple(plugins.codecs.values()))
+        self.library = library_of(plugins)
 
     @no_collection()
     def compile(self, asked: Asked, place: Path) -> Compiled:
@@ -87,3 +87,8 @@ class Compiler:
             others = ", ".join(str(each.path) for each in made.directories if each.path != place)
             raise MergeGraphError(f"{file}: writes {others}, too; leave 'out' out of a search")
         return Compiled(asked, made)
+
+
+def library_of(plugins: Plugins) -> Library:
+    """A library that has opened nothing yet."""
+    return Library(plugins.sources, tuple(plugins.codecs.values()))

@@ -15,11 +15,12 @@ from time import monotonic
 from mergegraph.errors import MergeGraphError
 from mergegraph.evaluators import Candidate, Scores
 from mergegraph.families import Family
+from mergegraph.library import Library
 from mergegraph.machine import sized
 from mergegraph.plugins import Plugins
 from mergegraph.running.families import look
 from mergegraph.search.candidates import InMemory, OnDisk
-from mergegraph.search.compiling import Asked, Compiled, Compiler
+from mergegraph.search.compiling import Asked, Compiled, Compiler, library_of
 from mergegraph.search.examining import Examination
 from mergegraph.search.making import Maker, write
 from mergegraph.settings import Settings
@@ -130,7 +131,7 @@ class Laboratory:
         began = monotonic()
         with ExitStack() as stack:
             try:
-                model = stack.enter_context(self._on_disk(reference))
+                model = stack.enter_context(self._on_disk(reference, self._compiler.library))
                 scores = examination.examine(model)
             except MergeGraphError as error:
                 return Outcome(None, _line(error), "")
@@ -205,14 +206,14 @@ class Laboratory:
     def _until_examined(self, compiled: Compiled) -> Iterator[Candidate]:
         path = compiled.directory.path
         try:
-            with self._on_disk(str(path), compiled.asked.name) as model:
+            # a library of its own, so that nobody takes candidates for inputs of the next ones
+            with self._on_disk(str(path), library_of(self._plugins), compiled.asked.name) as model:
                 yield model
         finally:
             rmtree(path, ignore_errors=True)
 
-    def _on_disk(self, reference: str, name: str | None = None) -> OnDisk:
-        library, settings = self._compiler.library, self._settings
-        return OnDisk(reference, library, settings, name=name, scratch=self._folder)
+    def _on_disk(self, reference: str, library: Library, name: str | None = None) -> OnDisk:
+        return OnDisk(reference, library, self._settings, name=name, scratch=self._folder)
 
     def _outcome(
         self, opened: AbstractContextManager[Candidate], examination: Examination
