@@ -16,6 +16,7 @@ from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
 if TYPE_CHECKING:
+    from mergegraph.files.alone import check_alone
     from mergegraph.inmemory.memory import merge
     from mergegraph.pipeline import plan, run
 
@@ -39,6 +40,7 @@ __all__ = [
     "Spec",
     "Task",
     "Tree",
+    "check_alone",
     "discreet",
     "evaluator",
     "hookimpl",
@@ -56,6 +58,7 @@ def __dir__() -> list[str]:
 
 
 _LATER = {
+    "check_alone": "mergegraph.files.alone",
     "merge": "mergegraph.inmemory.memory",
     "plan": "mergegraph.pipeline",
     "run": "mergegraph.pipeline",

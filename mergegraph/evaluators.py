@@ -96,7 +96,10 @@ def _anything(data: str) -> None:
 
 
 def _keywords(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    found = inspect.signature(function).parameters.values()
+    try:
+        found = inspect.signature(function).parameters.values()
+    except ValueError:  # some that are written in C do not tell theirs
+        return []
     return [each for each in found if each.kind is each.KEYWORD_ONLY]
 
 

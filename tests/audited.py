@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 _NETWORK = ("socket.", "http.client.", "urllib.", "ftplib.", "smtplib.")
@@ -67,6 +68,7 @@ def _run(command):
 
 
 if __name__ == "__main__":
+    tempfile.gettempdir()  # Python tries once where it may write, for whoever asks first
     asked = json.loads(Path(sys.argv[1]).read_text())
     sys.addaudithook(_hook)
     statuses = [_run(command) for command in asked["commands"]]

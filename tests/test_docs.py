@@ -10,9 +10,13 @@ from typer.testing import CliRunner
 
 from mergegraph import moe, pipeline
 from mergegraph.cli import app
+from mergegraph.guide.describing import is_bundled
+from mergegraph.plugins import installed_plugins
+from mergegraph.search.examining import read_examination
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+EXAMINING = (ROOT / "docs" / "evaluators.md").read_text()
 YAML = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
 
@@ -26,7 +30,7 @@ def test_the_commands_of_the_readme_exist():
     shown = set(re.findall(r"^    mergegraph ([\w-]+)", README, re.MULTILINE))
     assert shown == {
         *("plan", "run", "verify", "reproduce", "ancestry", "push", "methods", "schema"),
-        *("moe", "extract-lora"),
+        *("moe", "extract-lora", "evaluate"),
     }
     for command in shown:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
@@ -66,3 +70,22 @@ def test_the_options_for_adapters_are_those_of_the_docs():
     text = (ROOT / "docs" / "extract.md").read_text()
     told = CliRunner().invoke(app, ["extract-lora", "--help"], env={"COLUMNS": "200"}).output
     assert all(option in told for option in re.findall(r"`(--[\w-]+)", text))
+
+
+def test_the_words_for_examinations_of_the_docs_can_be_read(tmp_path, monkeypatch):
+    for name in ("valid.txt", "more.txt"):
+        (tmp_path / name).write_text("text")
+    monkeypatch.chdir(tmp_path)
+    told = re.findall(
+        r"^\| `\"?((?:demo|perplexity|shell)[^`\"]*[,:][^`\"]*)", EXAMINING, re.MULTILINE
+    )
+    assert len(told) == 3
+    for words in told:
+        assert read_examination(words, installed_plugins()).text == words
+
+
+def test_every_bundled_evaluator_is_in_the_docs():
+    names = re.findall(r"^### (\w+)$", EXAMINING, re.MULTILINE)
+    examiners = installed_plugins().examiners
+    assert names == ["demo", "perplexity", "shell", "lm_eval"]
+    assert set(names) == {each for each in examiners if is_bundled(examiners[each])}

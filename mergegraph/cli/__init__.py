@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mergegraph.cli import making
+from mergegraph.cli import examining, making
 from mergegraph.cli import results as trust
 from mergegraph.cli.carrying import carry_out
 from mergegraph.cli.guarding import guarded
@@ -181,6 +181,7 @@ def schema() -> None:
     typer.echo(schema_text(installed_plugins().methods))
 
 
+examining.add_to(app)
 trust.add_to(app)
 
 

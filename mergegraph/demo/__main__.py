@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mergegraph.demo.score import PROBLEMS, Exam, make_exam, score
+from mergegraph.demo.exams import PROBLEMS
+from mergegraph.demo.score import Exam, make_exam, score
 from mergegraph.demo.skills import SKILLS
 from mergegraph.errors import MergeGraphError
 

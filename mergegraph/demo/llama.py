@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,17 +35,25 @@ class Config:
 def read_config(path: Path) -> Config:
     """Read a `config.json`; raises MergeGraphError if it does not describe a Llama."""
     try:
-        found = json.loads(path.read_text("utf-8"))
-        if found["model_type"] != "llama":
-            raise MergeGraphError(f"{path}: model_type is {found['model_type']!r}, not 'llama'")
-        found = {**found, **(found.get("rope_parameters") or {})}
-        return Config(
-            **{name: found[name] for name in Config.__dataclass_fields__ if name in found}
-        )
+        return config_in(json.loads(path.read_text("utf-8")), str(path))
     except OSError as error:
         raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise MergeGraphError(f"{path}: does not describe a Llama ({error})") from error
+
+
+def config_in(told: Mapping[str, Any], place: str) -> Config:
+    """What the content of a `config.json` says; `place` is what messages call it."""
+    try:
+        if told["model_type"] != "llama":
+            raise MergeGraphError(f"{place}: model_type is {told['model_type']!r}, not 'llama'")
+        found = {**told, **(told.get("rope_parameters") or {})}
+    except (TypeError, KeyError) as error:
+        raise MergeGraphError(f"{place}: does not describe a Llama ({error})") from error
+    known = {each.name: each.default for each in fields(Config)}
+    if lacking := [name for name, usual in known.items() if usual is MISSING and name not in found]:
+        raise MergeGraphError(f"{place}: does not describe a Llama: it has no {lacking[0]}")
+    return Config(**{name: found[name] for name in known if name in found})
 
 
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:

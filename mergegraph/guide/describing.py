@@ -114,7 +114,9 @@ def describe(plugins: Plugins, name: str) -> Description:
         idea=idea,
         formula=formula,
         notes=notes,
-        parameters=tuple(_parameter(method, each) for each in method.parameters.values()),
+        parameters=tuple(
+            facts_of(each, method.recommended.get(each.name)) for each in method.parameters.values()
+        ),
         without_effect=dict(method.without_effect),
         paper=method.paper,
         base="needed" if method.needs_base else "optional" if method.takes_base else "none",
@@ -154,7 +156,8 @@ def _told(paragraphs: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
     return " ".join(idea.split()), formula, tuple(others)
 
 
-def _parameter(method: Method, parameter: Parameter) -> ParameterFacts:
+def facts_of(parameter: Parameter, recommended: Any = None) -> ParameterFacts:
+    """What there is to know of a parameter."""
     within = f", {parameter.within}" if parameter.within else ""
     return ParameterFacts(
         name=parameter.name,
@@ -162,7 +165,7 @@ def _parameter(method: Method, parameter: Parameter) -> ParameterFacts:
         per_model=parameter.per_model,
         required=parameter.required,
         default=parameter.default,
-        recommended=method.recommended.get(parameter.name),
+        recommended=recommended,
         meaning=parameter.help,
     )
 

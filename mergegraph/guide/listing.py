@@ -26,7 +26,7 @@ def methods_text(plugins: Plugins, width: int = ENDLESS) -> str:
         for each in methods:
             package = plugins.package(each.name)
             told = each.summary if is_bundled(package) else f"{each.summary} [{package}]"
-            lines += _row(f"  {each.name}", told.strip(), margin, width)
+            lines += row(f"  {each.name}", told.strip(), margin, width)
     lines += ["", "One method in full: mergegraph methods NAME"] if lines else []
     lines += ["", *plugins.broken] if plugins.broken else []
     return "\n".join(lines[1:])
@@ -40,7 +40,7 @@ def method_text(plugins: Plugins, name: str, width: int) -> str:
         folded(each.idea, width),
         formula_lines(each, width, "    "),
         *(folded(note, width) for note in each.notes),
-        [line for word, text in each.facts.items() for line in _row(word, text, 10, width)],
+        [line for word, text in each.facts.items() for line in row(word, text, 10, width)],
         list(_parameters(each, width)),
         ["recipe, for mergegraph run FILE --out DIRECTORY"],
         each.recipe.splitlines(),
@@ -51,12 +51,12 @@ def method_text(plugins: Plugins, name: str, width: int) -> str:
 def methods_json(plugins: Plugins) -> str:
     """Everything about every method."""
     methods = [asdict(describe(plugins, name)) for name in plugins.methods]
-    return _json({"methods": methods, "broken": plugins.broken})
+    return json_of({"methods": methods, "broken": plugins.broken})
 
 
 def method_json(plugins: Plugins, name: str) -> str:
     """Everything about one method."""
-    return _json(asdict(describe(plugins, name)))
+    return json_of(asdict(describe(plugins, name)))
 
 
 def shown(value: Any) -> str:
@@ -97,7 +97,7 @@ def _folded_line(line: str, width: int, margin: str) -> list[str]:
     return wrap(line, width, initial_indent=margin, subsequent_indent=hanging, **_WHOLE_WORDS)
 
 
-def _row(word: str, text: str, margin: int, width: int) -> list[str]:
+def row(word: str, text: str, margin: int, width: int) -> list[str]:
     """A word, and beside it a text in lines of its own."""
     lines = wrap(text, max(width - margin, 20), **_WHOLE_WORDS) or [""]
     first, *others = lines
@@ -109,14 +109,14 @@ def _parameters(each: Description, width: int) -> Iterator[str]:
     names = [*(parameter.name for parameter in each.parameters), *each.without_effect]
     margin = max(map(len, names), default=0) + 4
     for parameter in each.parameters:
-        yield from _row(f"  {parameter.name}", _values(parameter), margin, width)
+        yield from row(f"  {parameter.name}", values_of(parameter), margin, width)
         if parameter.meaning:
-            yield from _row("", parameter.meaning, margin, width)
+            yield from row("", parameter.meaning, margin, width)
     for name, why in each.without_effect.items():
-        yield from _row(f"  {name}", f"accepted, changes nothing: {why}", margin, width)
+        yield from row(f"  {name}", f"accepted, changes nothing: {why}", margin, width)
 
 
-def _values(parameter: ParameterFacts) -> str:
+def values_of(parameter: ParameterFacts) -> str:
     """What a parameter may be, and what it is if nothing is said."""
     words = [parameter.values]
     if parameter.per_model:
@@ -127,5 +127,6 @@ def _values(parameter: ParameterFacts) -> str:
     return ", ".join(words)
 
 
-def _json(found: Mapping[str, Any]) -> str:
+def json_of(found: Mapping[str, Any]) -> str:
+    """What was found, for programs."""
     return json.dumps(found, indent=2, ensure_ascii=False)

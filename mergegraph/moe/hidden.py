@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.files.jsonfiles import read_json
+from mergegraph.files.alone import check_alone
 from mergegraph.moe.gates import CANCELLED, beyond_rows, read_tokenizer
 from mergegraph.moe.reading import Expert
 
 Encode = Callable[[str], list[int]]
 _OTHERWISE = "use gate_mode cheap_embed or random"
 _REMEDY = f"pip install 'mergegraph[moe]', or {_OTHERWISE}"
-_CONFIG, _ADAPTER = "config.json", "adapter_config.json"
-_KERNELS = "_implementation"  # what keys say that may name a repository of kernels
 
 
 def hidden_gates(root: Path, experts: Sequence[Expert], *, mode: str) -> Any:
@@ -45,7 +43,10 @@ def _loaded(root: Path) -> tuple[Any, Encode]:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise MergeGraphError(f"gate_mode hidden runs the base model: {_REMEDY}") from error
-    _check_alone(root)
+    try:
+        check_alone(root)
+    except MergeGraphError as error:
+        raise MergeGraphError(f"{error}; {_OTHERWISE}") from error
     try:
         tokens = _encoder(root)
         model = AutoModelForCausalLM.from_pretrained(
@@ -56,29 +57,6 @@ def _loaded(root: Path) -> tuple[Any, Encode]:
         raise MergeGraphError(f"{fact}; {_OTHERWISE}") from error
     model.eval()  # type: ignore[no-untyped-call]
     return model, tokens
-
-
-def _check_alone(root: Path) -> None:
-    """Raises MergeGraphError where a model has transformers fetch another, or code of others."""
-    if (root / _ADAPTER).is_file():
-        fact = f"stands beside the model, and would have another one loaded; {_OTHERWISE}"
-        raise MergeGraphError(f"{root / _ADAPTER}: {fact}")
-    for key, value in _words(read_json(root / _CONFIG)):
-        if _KERNELS in key and "/" in value:
-            fact = f"{key} {value!r} is code to be fetched, which is not run; {_OTHERWISE}"
-            raise MergeGraphError(f"{root / _CONFIG}: {fact}")
-
-
-def _words(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every word of a config, with the key it stands under."""
-    if isinstance(data, str):
-        yield key, data
-    elif isinstance(data, dict):
-        for inner, value in data.items():
-            yield from _words(value, inner if _KERNELS not in key else key)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _words(value, key)
 
 
 def _encoder(root: Path) -> Encode:

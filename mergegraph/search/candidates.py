@@ -48,6 +48,10 @@ class InMemory:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take away what was made of it."""
         self._made.clear()
 
     @cached_property
@@ -84,8 +88,12 @@ class OnDisk:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._made.clear()
+        self.clear()
         self.__dict__.pop("tensors", None)
+
+    def clear(self) -> None:
+        """Take away what was made of it."""
+        self._made.clear()
 
     @property
     def config(self) -> Config:
@@ -100,17 +108,20 @@ class OnDisk:
     @cached_property
     def tensors(self) -> Mapping[str, Any]:
         """Its tensors; raises MergeGraphError where they are too large for the budget."""
+        import torch
+
         tasks = {name: _plain(self._model, name) for name in self._model.tensors}
         nbytes = sum(each.spec.nbytes for each in tasks.values())
         if nbytes > self._settings.budget:
             fact = f"its tensors are {sized(nbytes)}, and --memory {sized(self._settings.budget)}"
             raise RunError(f"{self.name}: {fact}; allow more")
-        values = evaluated(
-            list(tasks.values()),
-            self._library,
-            budget=self._settings.budget,
-            threads=self._settings.workers,
-        )
+        with torch.inference_mode(mode=False):  # whoever asks may be in it, the workers are not
+            values = evaluated(
+                list(tasks.values()),
+                self._library,
+                budget=self._settings.budget,
+                threads=self._settings.workers,
+            )
         return {
             name: value.view(task.spec.shape)
             for (name, task), value in zip(tasks.items(), values, strict=True)

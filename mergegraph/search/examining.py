@@ -201,13 +201,21 @@ def _values(evaluator: Evaluator, given: Iterable[tuple[str, str]], text: str) -
 
 def _value(parameter: Parameter, word: str, text: str) -> Any:
     """A word as a value of a parameter: what looks like a number may be a word, too."""
-    documents = read_documents(text, word) if word else []
-    value = documents[0].data if documents else None
+    value = word[1:-1] if word[:1] in ("'", '"') else _parsed(word)
     if parameter.problem(value) and parameter.problem(word) is None:
-        value = word.strip("'\"")
+        value = word
     if fact := parameter.problem(value):
         raise MergeGraphError(f"{text}: {parameter.name} {shown(value)} {fact}")
     return parameter.coerce(value)
+
+
+def _parsed(word: str) -> Any:
+    """A word as it would be read in a recipe."""
+    try:
+        documents = read_documents("", word) if word else []
+    except MergeGraphError:  # it begins with what only YAML has a meaning for
+        return word
+    return documents[0].data if documents else None
 
 
 def _written(value: Any) -> str:

@@ -221,6 +221,7 @@ class Laboratory:
         """What a candidate is worth; its files are gone then."""
         import torch
 
+        torch.get_num_threads()  # a thread that never asked has what others set last
         torch.set_num_threads(max(1, self._settings.workers // self._parallel))
         began = monotonic()
         try:

@@ -65,6 +65,13 @@ def test_values_are_typed_by_the_parameters():
     assert values == {"twice": True, "word": "7", "times": 3}
 
 
+@pytest.mark.parametrize("word", ["@x", "*", "[1", "true", "~/x", "1e3", "%a"])
+def test_what_yaml_reads_otherwise_may_be_a_word(word):
+    found = read(f"letters,word={word}")
+    assert found.values["word"] == word
+    assert read(found.text) == found
+
+
 def test_quotes_keep_what_would_divide():
     assert read("letters,word='a,b:c',times=2:x").values["word"] == "a,b:c"
 

@@ -3,11 +3,19 @@
 import pytest
 import torch
 from mergegraph_example import median, norm_preserving
+from mergegraph_example.evenness import evenness
 from mergegraph_example.palette import tensor_codecs
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph.testing import check_codec, check_method, constant, evaluate, tiny_family
+from mergegraph.testing import (
+    check_codec,
+    check_evaluator,
+    check_method,
+    constant,
+    evaluate,
+    tiny_family,
+)
 
 
 @pytest.mark.parametrize("method", [median, norm_preserving], ids=lambda method: method.name)
@@ -72,3 +80,13 @@ def test_models_with_palettes_merge(tmp_path):
     merged = load_file(tmp_path / "merged" / "model.safetensors")
     assert merged["w"].tolist() == [[0.5, 2.0], [2.0, 2.0]]
     assert merged["w"].dtype == torch.bfloat16
+
+
+def test_evenness_keeps_its_word():
+    scores = check_evaluator(evenness, power=3.0)
+    assert 0 < scores["evenness"] < 1
+
+
+def test_evenness_refuses_what_is_no_half():
+    with pytest.raises(mergegraph.MergeGraphError, match="none of first and second"):
+        check_evaluator(evenness, "third")

@@ -1,0 +1,1 @@
+"""The bundled evaluators: plugins like everyone's, one file each."""

@@ -1,0 +1,1 @@
+"""What evaluators have in common: texts, programs, models of transformers."""
