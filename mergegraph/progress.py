@@ -27,8 +27,18 @@ _SECONDS_BETWEEN_LINES = 10.0
 class Display:
     """Shows bytes, rate, time left and memory while a schedule runs."""
 
-    def __init__(self, schedule: Schedule, *, fetch_nbytes: int = 0, quiet: bool = False) -> None:
-        self.total = schedule.read_nbytes + schedule.written_nbytes
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        fetch_nbytes: int = 0,
+        quiet: bool = False,
+        doing: str = "merging",
+        writes: bool = True,
+    ) -> None:
+        self.total = schedule.read_nbytes + schedule.written_nbytes * writes
+        self._what = "read {read}, wrote {written}" if writes else "read {read}"
+        self._writes = writes
         self.to_fetch, self.have = fetch_nbytes, 0
         self.console = Console(
             stderr=True, quiet=quiet, highlight=False, soft_wrap=True, emoji=False
@@ -38,9 +48,7 @@ class Display:
         self._lock = Lock()
         self._bar = self._make_bar() if self.console.is_terminal and not quiet else None
         self._fetching: TaskID | None = None
-        self._task = (
-            self._bar.add_task("merging", total=self.total, memory="") if self._bar else None
-        )
+        self._task = self._bar.add_task(doing, total=self.total, memory="") if self._bar else None
 
     def __enter__(self) -> Display:
         self.began = self.told = time.monotonic()
@@ -56,7 +64,7 @@ class Display:
     ) -> None:
         self.hide()
         if kind is None and self.total:
-            self._say_line("read {read}, wrote {written} in {seconds:.1f} s, memory {memory}")
+            self._say_line(f"{self._what} in {{seconds:.1f}} s, memory {{memory}}")
 
     def hide(self) -> None:
         """Take the live line away; it does not come back."""
@@ -105,14 +113,14 @@ class Display:
         """Note bytes read and written; called from worker threads."""
         with self._lock:
             self.read += read
-            self.written += written
+            self.written += written * self._writes
             if self._bar is not None and self._task is not None:
                 memory = sized(resident_memory())
                 self._bar.update(self._task, completed=self.read + self.written, memory=memory)
             elif time.monotonic() - self.told > _SECONDS_BETWEEN_LINES:
                 self.told = time.monotonic()
                 self._say_line(
-                    "{percent:.0f} %: read {read}, wrote {written}, {rate}/s, "
+                    f"{{percent:.0f}} %: {self._what}, {{rate}}/s, "
                     "{left:.0f} s left, memory {memory}"
                 )
 

@@ -27,7 +27,7 @@ FLOORS = """
     cli
     testing
     search
-    extract moe trust
+    extract kinship moe trust
     pipeline
     preparing
     writing
@@ -39,7 +39,7 @@ FLOORS = """
     adapters plugins provenance vocabulary
     hookspecs models recipe watching
     methods ops portions
-    codecs evaluators factors families files findings layered
+    codecs evaluators factors families files findings lanes layered
     config demo lines loops machine parameters tasks trace
     bits errors instructions interruption locking names rowmap spec strips
     secrecy
@@ -65,7 +65,10 @@ FENCES = {
     "yaml": {"recipe.source"},
     "pluggy": {"plugins", "hookspecs"},
     "networkx": {"plans", "planning.ordering", "scheduling.drafts"},
-    "typer": {"cli", "cli.carrying", "cli.examining", "cli.making", "cli.options", "cli.results"},
+    "typer": {
+        *("cli", "cli.carrying", "cli.examining", "cli.kinship", "cli.making", "cli.options"),
+        "cli.results",
+    },
     "huggingface_hub": {"trust.publishing"},
     "rich": {"progress"},
     "pydantic": {"recipe.grammar", "recipe.checking", "moe.grammar", "moe.reading"},

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks import checks
+from benchmarks import checks, kinship
 from benchmarks.__main__ import main
 from benchmarks.family import MODELS, WEIGHTS, make_family, make_hollow_family, to_bfloat16
 from benchmarks.floor import floor, read
@@ -303,3 +303,10 @@ def test_the_cost_of_checks_is_measured(family, tmp_path, capsys):
     told = capsys.readouterr().out.splitlines()
     assert [each.split()[0] for each in told] == ["linear", "ties"]
     assert not (tmp_path / "out").exists()
+
+
+def test_kinship_is_measured_over_reading(family, tmp_path, capsys):
+    options = ["--folder", str(family), "--out", str(tmp_path), "--repeats", "1"]
+    assert kinship.main(options) == 0
+    told = capsys.readouterr().out
+    assert "× reading" in told

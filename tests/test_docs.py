@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from mergegraph import moe, pipeline
 from mergegraph.cli import app
 from mergegraph.guide.describing import is_bundled
+from mergegraph.kinship import kinship_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.search.examining import read_examination
 
@@ -30,7 +31,7 @@ def test_the_commands_of_the_readme_exist():
     shown = set(re.findall(r"^    mergegraph ([\w-]+)", README, re.MULTILINE))
     assert shown == {
         *("plan", "run", "verify", "reproduce", "ancestry", "push", "methods", "schema"),
-        *("moe", "extract-lora", "evaluate"),
+        *("moe", "extract-lora", "evaluate", "kinship"),
     }
     for command in shown:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
@@ -64,6 +65,18 @@ def test_the_recipe_for_experts_of_the_docs_can_be_planned(tmp_path):
     for recipe in (tmp_path / "experts.yaml", ROOT / "examples" / "experts.yaml"):
         plan = moe.prepare(recipe, out=tmp_path / "moe").plan
         assert any("experts.1.w1" in each.name for each in plan.outputs)
+
+
+def test_the_numbers_and_options_of_kinship_are_those_of_the_docs():
+    text = (ROOT / "docs" / "kinship.md").read_text()
+    told = CliRunner().invoke(app, ["kinship", "--help"], env={"COLUMNS": "200"}).output
+    assert all(option in told for option in re.findall(r"`(--[\w-]+)", text))
+    found = kinship_of("demo:base", "demo:north", "demo:east", "demo:south")
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    numbers = [*(found.pair(i, j) for i, j in pairs), found.group()]
+    assert " | ".join(f"{each:.4f}" for each in numbers) in text
+    shares = [100 * (found.signs(i, j).agreement or 0) for i, j in pairs]
+    assert " | ".join(f"{each:.1f} %" for each in shares) in text
 
 
 def test_the_options_for_adapters_are_those_of_the_docs():

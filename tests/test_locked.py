@@ -60,6 +60,7 @@ COMMANDS = [
     ["evaluate", "demo:base", "../models/tuned-1", "--evaluator", "demo,problems=20"],
     ["evaluators"],
     ["extract-lora", "--model", "demo:north", "--base", "demo:base", "--out", "lora"],
+    ["kinship", "--base", "../models/base", "../models/tuned-1", "r.yaml"],
     ["run", "missing.yaml"],
 ]
 MADE = ("out", "pickled", "again", "experts", "lora", "trace.json")

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mergegraph.cli import examining, making
+from mergegraph.cli import kinship as measuring
 from mergegraph.cli import results as trust
 from mergegraph.cli.carrying import carry_out
 from mergegraph.cli.guarding import guarded
@@ -170,6 +171,7 @@ def methods(
 
 app.command()(making.moe)
 app.command("extract-lora")(making.extract_lora)
+app.command()(measuring.kinship)
 
 
 @app.command()

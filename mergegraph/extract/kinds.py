@@ -9,6 +9,7 @@ from typing import Literal
 
 from mergegraph.config import Config, ties_head
 from mergegraph.models.model import Model
+from mergegraph.models.tying import tied_head
 from mergegraph.names import is_embedding, is_head, layer_of
 from mergegraph.ops.arithmetic import cast, crop, delta, extend
 from mergegraph.ops.sketch import can_sketch
@@ -35,7 +36,6 @@ _MAMBA_TYPES = {
     "falcon_h1",
     "nemotron_h",
 }  # in which PEFT factors no out_proj
-_HEAD = "lm_head.weight"  # what transformers calls it where it is not stored
 _IMAGE = 4  # axes of a convolution over images
 
 
@@ -86,7 +86,7 @@ def pair(model: Model, base: Model) -> Paired:
     """Put the tensors of two models side by side; vocabularies are brought to the base's size."""
     pairs, notes, problems = [], [], []
     numbers = []
-    tied, heads = _tied(base), _own_heads(model, base)
+    tied, heads = tied_head(base), _own_heads(model, base)
     besides = {*tied.values(), *heads}
     shared = [each for each in base.tensors if each in model.tensors and each not in besides]
     for name in (*shared, *heads):
@@ -139,25 +139,11 @@ def kind_of(name: str, spec: Spec, config: Config) -> Kind:  # noqa: PLR0911 - a
     return "turned" if turned else "matrix"
 
 
-def _tied(base: Model) -> dict[str, str]:
-    """The head that is an embedding, stored or not, by the name of the embedding."""
-    heads = [name for name in base.tensors if is_head(name)]
-    embedding = next(filter(is_embedding, base.tensors), None)
-    says = ties_head(base.config)
-    if embedding is None or says is False or (says is None and heads) or not _has_head(base.config):
-        return {}
-    return {embedding: heads[0] if heads else _HEAD}
-
-
 def _own_heads(model: Model, base: Model) -> dict[str, str]:
     """A head that only the model has of its own, and the embedding that is the base's."""
     if ties_head(model.config):
         return {}
-    return {head: embedding for embedding, head in _tied(base).items() if head in model.tensors}
-
-
-def _has_head(config: Config) -> bool:
-    return any("LM" in str(each) for each in config.get("architectures") or ())
+    return {head: embedding for embedding, head in tied_head(base).items() if head in model.tensors}
 
 
 def _is_vocabulary(name: str, own: Spec, base: Spec) -> bool:

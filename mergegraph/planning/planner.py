@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from os import PathLike
@@ -57,6 +57,25 @@ def make_plan(
     return replace(made, families=tuple(dict.fromkeys(planner.families)))
 
 
+def models_of(
+    recipe: Recipe,
+    methods: Mapping[str, Method],
+    library: Library,
+    *,
+    seed: int | None = None,
+    evaluate: Evaluate = lambda _tasks: (),
+) -> tuple[dict[str | None, Model], tuple[str, ...]]:
+    """The models that the stages of a recipe come to, by name, and notes; nothing is written.
+
+    What has no name is under None. Raises ProblemsError with everything that is wrong.
+    """
+    planner = _Planner(methods, library, seed, lambda _recipe: "", evaluate)
+    found = {stage.name: made.model for stage, made, _ in planner.build(recipe)}
+    if planner.problems:
+        raise ProblemsError(sorted(planner.problems, key=_reading_order))
+    return found, tuple(dict.fromkeys(planner.notes))
+
+
 class _Planner:
     """Gathers what the recipes come to."""
 
@@ -82,6 +101,17 @@ class _Planner:
         self.directories: list[Directory] = []
 
     def add(self, recipe: Recipe, place: Path) -> None:
+        """Build a recipe, and write what it asks to be written."""
+        for stage, made, seed in self.build(recipe):
+            self.checks += made.checks
+            self.families += made.families
+            if stage is recipe.result or stage.out is not None:
+                path = expanded(stage.out) if stage.out is not None else place
+                self.problems += wandering(stage, path, place)
+                self.write(recipe, stage, made, path, seed)
+
+    def build(self, recipe: Recipe) -> Iterator[tuple[Stage, Built, int]]:
+        """Every stage that nothing is wrong with, in order, and its seed."""
         self.problems += recipe.problems
         self.notes += recipe.notes
         self.shelf = self.library.shelf()
@@ -103,17 +133,11 @@ class _Planner:
                 continue
             self.problems += made.problems
             self.notes += made.notes
-            self.checks += made.checks
-            self.families += made.families
             if made.problems:
                 continue
             if stage.name is not None:
                 built[stage.name] = made.model
-            is_result = stage is recipe.result
-            if is_result or stage.out is not None:
-                path = expanded(stage.out) if stage.out is not None else place
-                self.problems += wandering(stage, path, place)
-                self.write(recipe, stage, made, path, seed)
+            yield stage, made, seed
 
     def over_one(self, stage: Stage, models: Mapping[str, Model]) -> Mapping[str, Model]:
         """The models over the vocabulary that the stage asks for, if it does."""
