@@ -7,7 +7,8 @@ import sys
 
 from mergegraph.interruption import Interruption
 
-_CONTINUING = (["run"], ["moe"], ["extract-lora"], ["push"])  # from where they were stopped
+# from where they were stopped
+_CONTINUING = (["run"], ["evolve"], ["moe"], ["extract-lora"], ["push"])
 
 
 def main() -> None:

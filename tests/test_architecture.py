@@ -25,7 +25,7 @@ EXAMPLE = ROOT / "plugins" / "mergegraph-example" / "src" / "mergegraph_example"
 FLOORS = """
     __main__
     cli
-    testing
+    evolve testing
     search
     extract kinship moe trust
     pipeline
@@ -66,11 +66,14 @@ FENCES = {
     "pluggy": {"plugins", "hookspecs"},
     "networkx": {"plans", "planning.ordering", "scheduling.drafts"},
     "typer": {
-        *("cli", "cli.carrying", "cli.examining", "cli.kinship", "cli.making", "cli.options"),
+        *("cli", "cli.carrying", "cli.evolving", "cli.examining", "cli.kinship", "cli.making"),
+        "cli.options",
         "cli.results",
     },
     "huggingface_hub": {"trust.publishing"},
-    "rich": {"progress"},
+    "rich": {"progress", "evolve.display"},
+    "optuna": {"evolve.pareto"},
+    "cmaes": {"evolve.evolution"},
     "pydantic": {"recipe.grammar", "recipe.checking", "moe.grammar", "moe.reading"},
     "pydantic_core": {"adapters.patterns"},
     "safetensors": {"testing.checkpoints"},

@@ -37,6 +37,12 @@ merge_method: linear
 models: [{model: ../models/pickled}, {model: ../models/tuned-1}]
 parameters: {weight: 1}
 """
+HOLES = """
+merge_method: linear
+models: [{model: demo:north}, {model: demo:east}]
+parameters: {weight: {search: [0.5, 1]}}
+"""
+SEARCH = "evolve h.yaml --out searched --evaluator demo,problems=2 --sampler random --trials 2"
 RECIPE = str(HERE.parent / "recipes" / "ties.yaml")
 COMMANDS = [
     ["--help"],
@@ -61,9 +67,10 @@ COMMANDS = [
     ["evaluators"],
     ["extract-lora", "--model", "demo:north", "--base", "demo:base", "--out", "lora"],
     ["kinship", "--base", "../models/base", "../models/tuned-1", "r.yaml"],
+    SEARCH.split(),
     ["run", "missing.yaml"],
 ]
-MADE = ("out", "pickled", "again", "experts", "lora", "trace.json")
+MADE = ("out", "pickled", "again", "experts", "lora", "searched", "trace.json")
 FAILING = {"missing.yaml": 2, "demo,problems=20": 1}  # that is no model of the family
 EXPECTED = [FAILING.get(words[-1], 0) for words in COMMANDS]
 
@@ -77,7 +84,7 @@ def place(tmp_path_factory):
     for folder in tiny_family(root / "models", layers=2, hidden=32):
         _mine(folder, root / "executed")
     _mine(_pickled(root / "models"), root / "executed")
-    for name, text in {"r": TIES, "e": EXPERTS, "p": PICKLED}.items():
+    for name, text in {"r": TIES, "e": EXPERTS, "h": HOLES, "p": PICKLED}.items():
         (root / "work" / f"{name}.yaml").write_text(text)
     return root
 
@@ -172,7 +179,7 @@ def test_nothing_is_written_but_results(seen, place):
 
 def test_nothing_is_left_behind_but_results(seen, place):
     """Also of what is written without Python's knowing."""
-    recipes = {"r.yaml", "e.yaml", "p.yaml"}
+    recipes = {"r.yaml", "e.yaml", "h.yaml", "p.yaml"}
     assert {each.name for each in (place / "work").iterdir()} == recipes | set(MADE)
     assert list((place / "home").rglob("*")) == []
     assert list((place / "tmp").rglob("*")) == []

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mergegraph.cli import examining, making
+from mergegraph.cli import evolving, examining, making
 from mergegraph.cli import kinship as measuring
 from mergegraph.cli import results as trust
 from mergegraph.cli.carrying import carry_out
@@ -172,6 +172,7 @@ def methods(
 app.command()(making.moe)
 app.command("extract-lora")(making.extract_lora)
 app.command()(measuring.kinship)
+app.command()(evolving.evolve)
 
 
 @app.command()

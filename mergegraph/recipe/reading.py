@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.methods import Method
+from mergegraph.recipe.gaps import holes_of
 from mergegraph.recipe.linking import problems_between, result_of, standing, unused
 from mergegraph.recipe.private import secret_lines, secret_values
 from mergegraph.recipe.settings import apply_setting
@@ -52,6 +53,8 @@ def parse_recipe(
         raise MergeGraphError(f"{file}: holds no recipe")
     for setting in settings:
         apply_setting(setting, documents)
+    if holes := [each for document in documents for each in holes_of(document)]:
+        return Recipe(file=file, text=text, stages=(), result=None, problems=tuple(holes))
     readers = [StageReader(document, methods) for document in documents]
     stages = [reader.stage for reader in readers if reader.stage is not None]
     problems = [problem for reader in readers for problem in reader.problems]

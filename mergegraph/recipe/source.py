@@ -108,8 +108,19 @@ for _kind, (_first, _pattern) in _KINDS.items():
 
 def read_documents(file: str, text: str) -> list[Document]:
     """Every document of a YAML text that holds something; raises MergeGraphError if it is none."""
+    made = [_Reader(file).document(node) for node in nodes_of(file, text)]
+    return [each for each in made if each.data is not None]
+
+
+def data_of(file: str, node: Any) -> Any:
+    """What a node holds, as plain data."""
+    return _Reader(file).value(node, ())
+
+
+def nodes_of(file: str, text: str) -> list[Any]:
+    """The nodes of every document, with their marks; raises MergeGraphError if it is no YAML."""
     try:
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        return [each for each in yaml.compose_all(text, Loader=_Loader) if each is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
@@ -124,8 +135,6 @@ def read_documents(file: str, text: str) -> list[Document]:
     except _TooLargeError as error:
         fact = "too large or too deeply nested for a recipe"
         raise MergeGraphError(f"{file}:{error}: {fact}") from error
-    made = [_Reader(file).document(node) for node in nodes if node is not None]
-    return [each for each in made if each.data is not None]
 
 
 class _Reader:

@@ -1,0 +1,1 @@
+"""Recipes with holes, and the search for what to put there."""
