@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := --benchmark-enable --benchmark-only --benchmark-max-time=0.5
 
-.PHONY: setup demo methods test lint bench bench-full bench-keep evidence reliability clean
+.PHONY: setup demo methods test browser lint bench bench-full bench-keep evidence reliability clean
 
 setup: $(READY)
 
@@ -24,7 +24,11 @@ methods: setup
 	$(BIN)/python -m mergegraph.guide.pages docs/methods
 
 test: setup
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --ignore=tests/browser
+
+browser: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest tests/browser
 
 lint: setup
 	$(BIN)/ruff check .

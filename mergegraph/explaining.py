@@ -126,7 +126,7 @@ def tensor_text(plan: Plan, schedule: Schedule, name: str) -> str:
 
 def plan_dot(plan: Plan, name: str | None = None) -> str:
     """The graph in the language of Graphviz: of one tensor, or of the stages."""
-    nodes, edges = _drawing(plan, name)
+    nodes, edges = drawing(plan, name)
     lines = [f'  "{key}" [label={json.dumps(label, ensure_ascii=False)}];' for key, label in nodes]
     lines += [f'  "{first}" -> "{second}";' for first, second in edges]
     drawn = ["digraph plan {", "  rankdir=LR; node [shape=box];", *lines, "}"]
@@ -135,7 +135,7 @@ def plan_dot(plan: Plan, name: str | None = None) -> str:
 
 def plan_mermaid(plan: Plan, name: str | None = None) -> str:
     """The graph in the language of Mermaid: of one tensor, or of the stages."""
-    nodes, edges = _drawing(plan, name)
+    nodes, edges = drawing(plan, name)
     number = {key: f"n{i}" for i, (key, _) in enumerate(nodes)}
     lines = []
     for key, label in nodes:
@@ -143,6 +143,15 @@ def plan_mermaid(plan: Plan, name: str | None = None) -> str:
         lines.append(f'  {number[key]}["{shown}"]')
     lines += [f"  {number[first]} --> {number[second]}" for first, second in edges]
     return "\n".join(map(printable, ["flowchart LR", *lines]))
+
+
+def drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The graph of one tensor, or of the stages: nodes with their labels, and edges."""
+    if name is None:
+        return _stages(plan)
+    tasks = list(walk(*(each.task for each in _outputs_named(plan, name))))
+    nodes = [(task.key, _label(task)) for task in tasks]
+    return nodes, [(each.key, task.key) for task in tasks for each in task.inputs]
 
 
 def _explained(plan: Plan, schedule: Schedule, output: Output) -> Iterator[str]:
@@ -244,14 +253,6 @@ def _read(task: Task) -> str:
     files = [str(getattr(part, "path", "memory")) for part in task.numbers["entry"].parts]
     rows = task.numbers["rows"]
     return " + ".join(files) + ("" if rows is None else f", rows={rows}")
-
-
-def _drawing(plan: Plan, name: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    if name is None:
-        return _stages(plan)
-    tasks = list(walk(*(each.task for each in _outputs_named(plan, name))))
-    nodes = [(task.key, _label(task)) for task in tasks]
-    return nodes, [(each.key, task.key) for task in tasks for each in task.inputs]
 
 
 def _stages(plan: Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -37,6 +37,7 @@ class Op:
     keyword `start` is told the flat index of its strip's first entry.
 
     It `carries` so many of its first inputs: where one is NaN or infinite, so is the result.
+    It `prunes` its first input if the result is that, zero where entries are not kept.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Op:
     device: Callable[..., Any] | None
     code: Callable[..., Any] | None
     carries: int
+    prunes: bool
     defaults: Mapping[str, Any]
     keywords: frozenset[str]
     positioned: bool
@@ -124,6 +126,7 @@ def op(
     device: Callable[..., Any] | None = None,
     code: Callable[..., Any] | None = None,
     carries: int = 0,
+    prunes: bool = False,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(
     kernel: Callable[..., Any] | None = None,
@@ -139,6 +142,7 @@ def op(
     device: Callable[..., Any] | None = None,
     code: Callable[..., Any] | None = None,
     carries: int = 0,
+    prunes: bool = False,
 ) -> Op | Callable[[Callable[..., Any]], Op]:
     """Make an op of a function of tensors (positional) and numbers (keyword).
 
@@ -160,6 +164,8 @@ def op(
     - `carries`: of so many of its first inputs a NaN or infinite entry never gets lost: it makes an
       entry of the result NaN or infinite, whatever the other inputs and the numbers are. `EVERY`
       stands for all of them. To look at the result is then to look at these inputs, too.
+    - `prunes`: the result is the first input, rescaled or not, with zeros for entries not kept:
+      then it can be told what share of a task vector a merge keeps.
     """
 
     def wrap(function: Callable[..., Any]) -> Op:
@@ -179,6 +185,7 @@ def op(
             device=device,
             code=code,
             carries=carries,
+            prunes=prunes,
             defaults={p.name: _frozen(p.default) for p in keywords if p.default is not p.empty},
             keywords=frozenset(p.name for p in keywords if p.name != "start"),
             positioned=any(p.name == "start" for p in keywords),

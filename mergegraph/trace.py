@@ -22,7 +22,7 @@ class Trace:
 
     def __init__(self, *, is_wanted: bool = True) -> None:
         self.is_wanted = is_wanted
-        self._began = perf_counter()
+        self.began = perf_counter()
         self._spans: list[tuple[str, str, float, float, Mapping[str, Any]]] = []
 
     @contextmanager
@@ -35,7 +35,11 @@ class Trace:
     def add(self, name: str, began: float, ended: float, facts: Mapping[str, Any]) -> None:
         """Note what this thread did from one time of `perf_counter` to another."""
         if self.is_wanted:
-            self._spans.append((name, current_thread().name, began, ended, facts))
+            self._spans.append((name, self.thread(), began, ended, facts))
+
+    def thread(self) -> str:
+        """The name of the thread that is at work."""
+        return current_thread().name
 
     def write(self, path: Path) -> None:
         """Write it in the Trace Event format; raises OSError."""
@@ -60,7 +64,7 @@ class Trace:
                 "name": name,
                 "pid": os.getpid(),
                 "tid": numbers[thread],
-                "ts": round((began - self._began) * _MICROSECONDS, 1),
+                "ts": round((began - self.began) * _MICROSECONDS, 1),
                 "dur": round((ended - began) * _MICROSECONDS, 1),
                 "args": dict(facts),
             }
@@ -70,9 +74,9 @@ NO_TRACE = Trace(is_wanted=False)
 
 
 @contextmanager
-def traced(path: str | os.PathLike[str] | None) -> Iterator[Trace]:
+def traced(path: str | os.PathLike[str] | None, trace: Trace | None = None) -> Iterator[Trace]:
     """A trace for what happens in the block, written to a file after it; raises RunError."""
-    trace = Trace(is_wanted=path is not None)
+    trace = trace or Trace(is_wanted=path is not None)
     if path is not None and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
         raise MergeGraphError(
             f"--trace {path}: cannot be written; name a file in a folder there is"

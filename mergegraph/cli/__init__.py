@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mergegraph.cli import evolving, examining, making
+from mergegraph.cli import evolving, examining, making, reporting
 from mergegraph.cli import kinship as measuring
 from mergegraph.cli import results as trust
 from mergegraph.cli.carrying import carry_out
@@ -80,6 +80,7 @@ def run(
     restart: Restart = False,
     stream: Stream = False,
     trace: TraceFile = None,
+    report: reporting.ReportFile = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -89,7 +90,9 @@ def run(
 
     chosen = Settings(memory, threads, device, seed, shard_size, tuple(settings or ()), stream)
     prepared = preparing.prepare(recipes, out=out, settings=chosen, restart=restart)
-    carry_out(prepared, context.ensure_object(Interruption), trace=trace, quiet=quiet)
+    heard = context.ensure_object(Interruption)
+    with reporting.reporting(recipes, report, chosen, heard, trace=trace, quiet=quiet) as tally:
+        carry_out(prepared, heard, trace=trace, quiet=quiet, tally=tally)
 
 
 @app.command()
@@ -173,6 +176,7 @@ app.command()(making.moe)
 app.command("extract-lora")(making.extract_lora)
 app.command()(measuring.kinship)
 app.command()(evolving.evolve)
+app.command()(reporting.report)
 
 
 @app.command()

@@ -9,12 +9,18 @@ from mergegraph.interruption import Interruption
 
 if TYPE_CHECKING:
     from mergegraph.preparing import Prepared
+    from mergegraph.trace import Trace
 
 
 def carry_out(
-    prepared: Prepared, interruption: Interruption, *, trace: Path | None, quiet: bool
+    prepared: Prepared,
+    interruption: Interruption,
+    *,
+    trace: Path | None,
+    quiet: bool,
+    tally: Trace | None = None,
 ) -> None:
-    """Run what is prepared, and tell of it."""
+    """Run what is prepared, and tell of it; a `tally` is told what every thread does."""
     from mergegraph import pipeline
     from mergegraph.progress import Display
     from mergegraph.trace import traced
@@ -23,7 +29,7 @@ def carry_out(
     display.say(*prepared.notes)
     interruption.keeps(lambda: _finished(prepared))
     interruption.before_telling(display.hide)
-    with display, traced(trace) as gathered:
+    with display, traced(trace, tally) as gathered:
         if trace is not None:
             interruption.after_telling(lambda: gathered.write(trace))
         summary = pipeline.finish(

@@ -98,3 +98,17 @@ def count_different(first: Any, *others: Any) -> Any:
     for other in others:
         different |= other != first
     return different.count_nonzero().reshape(1)
+
+
+@op(cut="fold", copies=4, infer=lambda *_deltas: Spec((2,), "int64"))
+def sign_conflicts(*deltas: Any) -> Any:
+    """At how many positions deltas differ in sign, and at how many two or more are not zero."""
+    import torch
+
+    above = torch.zeros_like(deltas[0], dtype=torch.bool)
+    below, changed = above.clone(), torch.zeros_like(deltas[0], dtype=torch.int16)
+    for each in deltas:
+        above |= each > 0
+        below |= each < 0
+        changed += each != 0
+    return torch.stack([(above & below).count_nonzero(), (changed > 1).count_nonzero()])

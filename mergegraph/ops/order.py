@@ -122,6 +122,7 @@ def _code_low_histogram(code: Code, out: int, delta: int, bucket: Any) -> None:
     infer=lambda delta, *_bounds: delta,
     device=device.prune,
     code=_code_prune,
+    prunes=True,
 )
 def _prune(delta: Any, thresholds: Any, seen: Any) -> Any:
     """The entries within the first bound and not within the second, if there is one.

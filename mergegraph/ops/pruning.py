@@ -106,7 +106,7 @@ def _code_drop_at_random(
         return code.do(Do.CHOOSE, out, enlarged, side)
 
 
-@op(cut="pointwise", copies=4, code=_code_drop_at_random)
+@op(cut="pointwise", copies=4, code=_code_drop_at_random, prunes=True)
 def _drop_at_random(delta: Any, *, density: float, seed: int, rescale: bool, start: int) -> Any:
     import torch
 
@@ -154,7 +154,13 @@ def _drop_by_rank_on_device(delta: Any, *, start: int, **numbers: Any) -> Any:
     return _dropped_by_rank(delta, device.fall_by_rank, start=start, **numbers)
 
 
-@op(cut="rowwise", copies=11, fast=_fast_drop_by_rank, device=_drop_by_rank_on_device)
+@op(
+    cut="rowwise",
+    copies=11,
+    fast=_fast_drop_by_rank,
+    device=_drop_by_rank_on_device,
+    prunes=True,
+)
 def _drop_by_rank(
     delta: Any,
     *,
@@ -192,7 +198,7 @@ def _dropped_by_rank(
     return _dropped(delta, by_rank(delta, falling), seed=seed, rescale=rescale, start=start)
 
 
-@op(cut="pointwise", copies=7)
+@op(cut="pointwise", copies=7, prunes=True)
 def _drop_by_chance(delta: Any, keep: Any, *, seed: int, rescale: bool, start: int) -> Any:
     """Each entry kept with a probability of its own."""
     return _dropped(delta, keep, seed=seed, rescale=rescale, start=start)

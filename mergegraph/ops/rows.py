@@ -27,7 +27,7 @@ def _prune_rows_on_device(delta: Any, *, keep: int, top: int) -> Any:
     return _pruned_rows(delta, device.fall_by_rank, keep=keep, top=top)
 
 
-@op(cut="rowwise", copies=7, device=_prune_rows_on_device)
+@op(cut="rowwise", copies=7, device=_prune_rows_on_device, prunes=True)
 def _prune_rows(delta: Any, *, keep: int, top: int) -> Any:
     return _pruned_rows(delta, fall_by_rank, keep=keep, top=top)
 

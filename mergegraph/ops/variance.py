@@ -48,7 +48,7 @@ def _code_only_at(code: Code, out: int, delta: int, selected: int) -> None:
         code.do(Do.MULTIPLY, out, delta, is_selected)
 
 
-@op(cut="pointwise", copies=2, code=_code_only_at)
+@op(cut="pointwise", copies=2, code=_code_only_at, prunes=True)
 def only_at(delta: Any, selected: Any) -> Any:
     """The entries at selected positions, those that are above zero; zeros elsewhere."""
     return delta * (selected > 0).to(delta.dtype)

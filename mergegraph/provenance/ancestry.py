@@ -126,9 +126,9 @@ def family_mermaid(family: Ancestor) -> str:
         return f"n{numbers[key]}"
 
     def draw(each: Ancestor) -> str:
-        own = node(_identity(each), _told(each))
+        own = node(identity_of(each), _told(each))
         parents = [(draw(parent), "-->") for parent in each.inputs]
-        parents += [(node(name, name), "-.->") for name in _by_card(each)]
+        parents += [(node(name, name), "-.->") for name in named_by_card(each)]
         for parent, arrow in parents:
             edge = f"  {parent} {arrow} {own}"
             if edge not in lines:
@@ -141,7 +141,7 @@ def family_mermaid(family: Ancestor) -> str:
 
 def _branches(ancestor: Ancestor, indent: str) -> Iterator[str]:
     told = [(_told(each), each) for each in ancestor.inputs]
-    rest = [(f"{name} (says its card)", None) for name in _by_card(ancestor)]
+    rest = [(f"{name} (says its card)", None) for name in named_by_card(ancestor)]
     rest += [("... and further back", None)] if ancestor.is_cut else []
     lines: list[tuple[str, Ancestor | None]] = [*told, *rest]
     for number, (line, each) in enumerate(lines, 1):
@@ -159,12 +159,12 @@ def _told(ancestor: Ancestor) -> str:
     return printable(f"{ancestor.model}{hub}{methods}")
 
 
-def _by_card(ancestor: Ancestor) -> tuple[str, ...]:
+def named_by_card(ancestor: Ancestor) -> tuple[str, ...]:
     """What the card of a model without manifest names as its base."""
     named = () if ancestor.weights else words(ancestor.card.get("base_model"))
     return tuple(printable(each) for each in named)
 
 
-def _identity(ancestor: Ancestor) -> str:
+def identity_of(ancestor: Ancestor) -> str:
     """What tells whether two models are one: their weights if known, or else their names."""
     return ancestor.weights or f"{ancestor.hub or ancestor.model}@{ancestor.commit or ''}"

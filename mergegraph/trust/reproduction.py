@@ -72,7 +72,7 @@ def repeating(
         raise MergeGraphError(*told, f"{path}: the bytes may differ; --anyway goes on")
     pinned = replace(plugins, sources=at_commits(plugins.sources, manifest.inputs))
     folder, wanted = path.resolve(), None if out is None else out.absolute()
-    recipe, settings = _request(manifest.made, plugins, is_first=manifest.sides is None)
+    recipe, settings = request_of(manifest.made, plugins, is_first=manifest.sides is None)
     chosen = replace(settings, memory=memory, threads=threads)
     with _place(folder, wanted, on_scratch) as place, working_in(start):
         prepared = prepare_recipes([recipe], pinned, chosen, places=[place])
@@ -101,7 +101,7 @@ def _place(folder: Path, out: Path | None, on_scratch: Callable[[Path], object])
         shutil.rmtree(above, ignore_errors=True)
 
 
-def _request(made: Made, plugins: Plugins, *, is_first: bool) -> tuple[Recipe, Settings]:
+def request_of(made: Made, plugins: Plugins, *, is_first: bool) -> tuple[Recipe, Settings]:
     """The recipe with nothing but the stages that are needed, and the settings of the run."""
     recipe = parse_recipe(f"{made.recipe}.yaml", made.text, plugins.methods, made.settings)
     wanted = next((stage for stage in recipe.stages if stage.name == made.stage), None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergegraph.ops import absolute_sums, gram
-from mergegraph.ops.folds import count_different, count_nonfinite
+from mergegraph.ops.folds import count_different, count_nonfinite, sign_conflicts
 from mergegraph.ops.order import high_histogram
 
 NAN = float("nan")
@@ -82,3 +82,22 @@ def test_positions_where_any_differs_are_counted_once(dtype, task_of, whole, in_
 def test_a_histogram_counts_every_entry_once(task_of, whole):
     delta = torch.tensor([0.0, -0.0, 1.0, -1.0, NAN, float("inf"), 1e-45])
     assert whole(high_histogram(task_of(delta))).sum() == 7
+
+
+@given(data=st.data(), step=st.integers(1, 20))
+@settings(max_examples=60, deadline=None)
+def test_sign_conflicts_are_counted_whatever_the_strips(
+    data, step, draw_family, task_of, whole, in_strips
+):
+    _, models = draw_family(data)
+    flat = torch.stack([each.flatten() for each in models])
+    conflicts = ((flat > 0).any(0) & (flat < 0).any(0)).sum().item()
+    contested = ((flat != 0).sum(0) > 1).sum().item()
+    task = sign_conflicts(*map(task_of, models))
+    assert whole(task).tolist() == [conflicts, contested]
+    assert in_strips(task, step).tolist() == [conflicts, contested]
+
+
+def test_conflicts_of_very_many_models_are_counted(task_of, whole):
+    many = [task_of([1.0, float(i % 2)]) for i in range(300)]
+    assert whole(sign_conflicts(*many)).tolist() == [0, 2]
