@@ -128,6 +128,8 @@ def moments(  # noqa: C901, PLR0912, PLR0915 - one loop for the cache
                 at += 4
         for i in range(count):
             for j in range(i, 2 * count):
+                if count <= j <= count + i:  # what is opposite is so both ways
+                    continue
                 p, q, tally = marks[i], marks[j], counts[i, j]
                 for k in range(LANES):
                     put = np.uint8(p[k] & q[k])
