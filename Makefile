@@ -49,6 +49,7 @@ bench-keep: setup
 evidence: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plots]'
 	$(BIN)/python -m evidence --write docs
+	$(BIN)/python -m evidence.generations --write docs
 
 reliability: setup
 	$(BIN)/python -m reliability kills --minutes 20

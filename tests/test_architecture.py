@@ -26,7 +26,7 @@ FLOORS = """
     __main__
     cli
     report
-    evolve testing
+    breed evolve testing
     search
     extract kinship moe trust
     pipeline
@@ -67,8 +67,8 @@ FENCES = {
     "pluggy": {"plugins", "hookspecs"},
     "networkx": {"plans", "planning.ordering", "scheduling.drafts"},
     "typer": {
-        *("cli", "cli.carrying", "cli.evolving", "cli.examining", "cli.kinship", "cli.making"),
-        *("cli.options", "cli.reporting"),
+        *("cli", "cli.breeding", "cli.carrying", "cli.evolving", "cli.examining"),
+        *("cli.kinship", "cli.making", "cli.options", "cli.reporting"),
         "cli.results",
     },
     "huggingface_hub": {"trust.publishing"},
@@ -82,6 +82,8 @@ FENCES = {
 LONGEST = 350
 NO_SUBJECT = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "core"}
 MUTATING = {"append", "add", "update", "setdefault", "pop", "clear", "extend", "insert", "remove"}
+# what names methods: those that the papers on a search merge with
+NAMING = {"breed.defaults"}
 # names of methods that are words of English, too: looked for in strings only
 WORDS = {"linear", "lines", "ties"}
 
@@ -206,7 +208,7 @@ def strings(tree) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if unit(each) != "demo"])
+@pytest.mark.parametrize("module", [m for m in MODULES if unit(m) != "demo" and m not in NAMING])
 def test_no_module_names_a_method(module):
     text = MODULES[module].read_text(encoding="utf-8")
     spoken = "\n".join(strings(ast.parse(text)))

@@ -68,12 +68,16 @@ COMMANDS = [
     ["extract-lora", "--model", "demo:north", "--base", "demo:base", "--out", "lora"],
     ["kinship", "--base", "../models/base", "../models/tuned-1", "r.yaml"],
     SEARCH.split(),
+    [
+        *("breed", "demo:north", "demo:east", "--base", "demo:base", "--out", "bred"),
+        *("--max-generations", "1", "--evaluator", "demo,problems=2"),
+    ],
     ["report", "r.yaml", "out", "--quiet"],
     ["run", "r.yaml", "--out", "drawn", "--report", "drawn.html", "--quiet"],
     ["run", "missing.yaml"],
 ]
 FILES = ("trace.json", "report.html", "drawn.html")
-MADE = ("out", "pickled", "again", "experts", "lora", "searched", "drawn", *FILES)
+MADE = ("out", "pickled", "again", "experts", "lora", "searched", "bred", "drawn", *FILES)
 FAILING = {"missing.yaml": 2, "demo,problems=20": 1}  # that is no model of the family
 EXPECTED = [FAILING.get(words[-1], 0) for words in COMMANDS]
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mergegraph.cli import evolving, examining, making, reporting
+from mergegraph.cli import breeding, evolving, examining, making, reporting
 from mergegraph.cli import kinship as measuring
 from mergegraph.cli import results as trust
 from mergegraph.cli.carrying import carry_out
@@ -176,6 +176,7 @@ app.command()(making.moe)
 app.command("extract-lora")(making.extract_lora)
 app.command()(measuring.kinship)
 app.command()(evolving.evolve)
+app.command()(breeding.breed)
 app.command()(reporting.report)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mergegraph.demo.batch import make_batch
@@ -19,6 +19,7 @@ from mergegraph.demo.llama import Config, Weights, logits, shapes
 from mergegraph.demo.skills import SKILLS, Language, Problem, draw, make_skills
 from mergegraph.demo.tokenizer import BEGIN, END, PAD, VOCABULARY, write_tokenizer
 
+FAMILY = Path(__file__).parent / "family"
 CONFIG = Config(
     vocab_size=len(VOCABULARY),
     hidden_size=96,
@@ -34,12 +35,12 @@ CONFIG = Config(
 class Course:
     """What is read, in which shares; for how many steps, from which top rate down to zero.
 
-    Texts are of all ages, but for one language, if any, of which only modern ones are read.
+    Texts are of all ages, but for the `modern` languages, of which only modern ones are read.
     """
 
     seed: str
     shares: Mapping[str, float]
-    modern: str | None
+    modern: tuple[str, ...]
     steps: int
     rate: float
     warmup: int
@@ -50,7 +51,7 @@ class Course:
         return self.rate * min((step + 1) / self.warmup, 1.0) * (1 - step / self.steps)
 
 
-BASE = Course("base", dict.fromkeys(SKILLS, 1.0), modern=None, steps=800, rate=2e-3, warmup=30)
+BASE = Course("base", dict.fromkeys(SKILLS, 1.0), modern=(), steps=800, rate=2e-3, warmup=30)
 EXPERTS = {
     **{skill: (skill, "expert") for skill in SKILLS},
     "north-seed1": ("north", "seed1"),
@@ -60,8 +61,22 @@ EXPERTS = {
 
 def expert_course(skill: str, seed: str) -> Course:
     """Read modern texts of one language, and what the base read of the others."""
-    shares = {each: 0.6 if each == skill else 0.4 / 3 for each in SKILLS}
-    return Course(f"{skill} {seed}", shares, modern=skill, steps=60, rate=2e-4, warmup=10)
+    return course_of((skill,), seed)
+
+
+def course_of(skills: Sequence[str], seed: str, *, steps: int = 60) -> Course:
+    """Read modern texts of some languages, and what the base read of the others."""
+    others = [each for each in SKILLS if each not in skills]
+    shares = dict.fromkeys(SKILLS, 0.4 / max(1, len(others)))
+    shares |= dict.fromkeys(skills, 0.6 / len(skills))
+    name = f"{'+'.join(skills)} {seed}"
+    return Course(name, shares, tuple(skills), steps=steps, rate=2e-4, warmup=min(10, steps))
+
+
+def further(start: Path, course: Course, out: Path) -> None:
+    """Train a model from one that is there, and write it."""
+    torch.set_num_threads(1)
+    write_model(out, train(load_file(start / "model.safetensors"), CONFIG, course), CONFIG)
 
 
 def train_family(out: Path) -> None:
@@ -112,7 +127,7 @@ def train(weights: Weights, config: Config, course: Course) -> dict[str, Tensor]
 
 
 def _text(skills: Mapping[str, Language], name: str, random: Random, course: Course) -> Problem:
-    return draw(skills[name], random, held_out=False, is_modern=name == course.modern)
+    return draw(skills[name], random, held_out=False, is_modern=name in course.modern)
 
 
 def write_model(directory: Path, weights: Weights, config: Config) -> None:
@@ -141,7 +156,23 @@ def _write_json(path: Path, content: Mapping[str, object]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Train the family, or one more member of it."""
     parser = argparse.ArgumentParser(description="Train the demo family from nothing.")
     parser.add_argument("out", type=Path, help="directory to write the models into")
-    train_family(parser.parse_args().out)
+    add = parser.add_argument_group(
+        "one more fine-tune, written to the directory itself"
+    ).add_argument
+    add("--skills", nargs="+", choices=SKILLS, help="the skills that it learns")
+    add("--start", type=Path, default=FAMILY / "base", help="the model to begin with")
+    add("--seed", default="further", help="a word: of what it reads")
+    add("--steps", type=int, default=60, help="batches that it reads")
+    given = parser.parse_args()
+    if given.skills:
+        further(given.start, course_of(given.skills, given.seed, steps=given.steps), given.out)
+    else:
+        train_family(given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Populations of models: merged over generations, into soups, in rounds of contributions."""
