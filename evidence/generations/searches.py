@@ -10,12 +10,12 @@ from typing import Any
 from evidence.generations.families import BASE, family
 from mergegraph.breed.command import Questions, carry_out, prepare
 from mergegraph.breed.recipes import averaged_text
-from mergegraph.breed.record import read_record
 from mergegraph.breed.telling import kinship_and_gain
 from mergegraph.breed.wishes import Wishes
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import read_examination
+from mergegraph.search.folder import read_record
 from mergegraph.search.laboratory import Laboratory
 from mergegraph.settings import Settings
 

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mergegraph.breed.cooking import Kitchen
 from mergegraph.breed.growing import Population
-from mergegraph.breed.inputs import check_different, common_dtype, identities, open_models
-from mergegraph.breed.journal import Bond, Journal, check_bond
+from mergegraph.breed.inputs import check_different, common_dtype, open_models
 from mergegraph.breed.kin import Kin
 from mergegraph.breed.members import Birth
 from mergegraph.breed.nearness import measure_of
 from mergegraph.breed.recipes import Merging, stage_text, stages_text
-from mergegraph.breed.record import clear, scratch
+from mergegraph.breed.record import clear
 from mergegraph.breed.scoring import Scoring
 from mergegraph.breed.wishes import SOUP, Wishes, check
-from mergegraph.errors import MergeGraphError, RunError
-from mergegraph.library import Library
+from mergegraph.errors import MergeGraphError
 from mergegraph.models.model import Model
 from mergegraph.plugins import Plugins
-from mergegraph.search.compiling import Asked, Compiler
-from mergegraph.search.examining import (
-    CHOOSES,
-    REPORTS,
-    Examination,
-    Objective,
-    check_apart,
-    objectives_of,
-    read_examination,
-)
+from mergegraph.search.compiling import Asked, Compiler, library_of
+from mergegraph.search.examining import Examination, Objective, objectives_of
+from mergegraph.search.journal import Bond, Journal, check_bond, digest_of
 from mergegraph.search.laboratory import Laboratory
+from mergegraph.search.marks import check_unchanged, marks_of
+from mergegraph.search.questions import examinations_of
 from mergegraph.settings import Settings
 
 Say = Callable[[str], None]
@@ -80,10 +73,9 @@ def prepare(
     check(wishes, plugins.methods)
     settings.check()
     chooses, reports, objective = examinations(questions, plugins)
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     models = open_models(wishes.models, library)
-    base = open_models([wishes.base] if wishes.base else [], library)
-    marks = identities({**models, **base})
+    marks = marks_of((*wishes.models, *([wishes.base] if wishes.base else [])), library)
     check_different(models, marks)
     merging = merging_of(wishes, models, plugins)
     bond = {
@@ -91,9 +83,9 @@ def prepare(
         **wishes.bond,
         "the dtype": str(merging.dtype),
         "the evaluator": chooses.text,
-        "the content of the data that chooses": chooses.digest,
+        "what the evaluator looks at": digest_of(chooses.digest),
         "the score": f"{'less' if objective.is_lower_better else 'more'} {objective.name}",
-        **{f"the content of {name}": mark for name, mark in marks.items()},
+        **{f"the model {name}": mark for name, mark in marks.items()},
     }
     check_bond(out, bond, restart=restart)
     if wishes.strategy != SOUP:
@@ -105,9 +97,9 @@ def examinations(
     questions: Questions, plugins: Plugins
 ) -> tuple[Examination, Examination, Objective]:
     """What chooses, what reports, and the one score that is looked for."""
-    chooses = read_examination(questions.chooses, plugins, split=CHOOSES)
-    reports = _reports(questions, chooses, plugins)
-    check_apart(chooses, reports, same_data=questions.same_data)
+    chooses, reports = examinations_of(
+        questions.chooses, questions.reports, plugins, same_data=questions.same_data
+    )
     found = objectives_of(
         chooses,
         [questions.maximize] if questions.maximize else [],
@@ -116,19 +108,6 @@ def examinations(
     if len(found) > 1:
         raise MergeGraphError("--maximize and --minimize: one score is looked for; give one")
     return chooses, reports, found[0]
-
-
-def _reports(questions: Questions, chooses: Examination, plugins: Plugins) -> Examination:
-    """What reports: what was asked for, or else the evaluator on its own other data."""
-    splits = chooses.evaluator.splits
-    if questions.reports is not None:
-        return read_examination(questions.reports, plugins, split=REPORTS)
-    if questions.same_data:
-        return chooses
-    if splits is not None and splits[REPORTS] != chooses.data:
-        return replace(chooses, data=splits[REPORTS])
-    fact = f"--evaluator {questions.chooses}: no other data is named to report with"
-    raise MergeGraphError(f"{fact}; give --report-evaluator, or --same-data")
 
 
 def merging_of(wishes: Wishes, models: Mapping[str, Model], plugins: Plugins) -> Merging:
@@ -160,34 +139,33 @@ def check_pairs(wishes: Wishes, merging: Merging, plugins: Plugins, settings: Se
     raise errors[0]
 
 
-def carry_out(search: Search, *, restart: bool, parallel: int, say: Say) -> None:
-    """Search, from where an earlier run stopped; all that is found is in files then."""
+def carry_out(
+    search: Search,
+    *,
+    restart: bool,
+    parallel: int,
+    say: Say,
+    on_begun: Callable[[], None] = lambda: None,
+) -> None:
+    """Search, from where an earlier run stopped; all that is found is in files then.
+
+    `on_begun` is called once the folder is this process's alone.
+    """
     with Journal(search.out, search.bond, restart=restart) as journal:
+        on_begun()
         if not journal.had:
             clear(search.out)
         if journal.had:
             say(f"{search.out}: goes on, {journal.had} scores and kinships are known")
-        with (
-            scratch(search.out) as folder,
-            Laboratory(
-                search.plugins, search.settings, scratch=folder, parallel=parallel, say=say
-            ) as laboratory,
-        ):
+        with Laboratory(
+            search.plugins, search.settings, scratch=search.out, parallel=parallel, say=say
+        ) as laboratory:
             scoring = Scoring(laboratory, journal)
             if search.wishes.strategy == SOUP:
                 _cook(search, scoring, say)
             else:
                 _grow(search, scoring, journal, say)
-    _check_unchanged(search)
-
-
-def _check_unchanged(search: Search) -> None:
-    """Raise RunError if a model is not what it was: scores are of both then."""
-    library = Library(search.plugins.sources, tuple(search.plugins.codecs.values()))
-    now = identities(open_models([*search.marks], library))
-    if changed := [name for name, mark in search.marks.items() if now[name] != mark]:
-        fact = f"{', '.join(changed)} changed during the search"
-        raise RunError(f"{search.out}: {fact}; begin anew with --restart")
+    check_unchanged(search.out, search.marks, library_of(search.plugins))
 
 
 def _grow(search: Search, scoring: Scoring, journal: Journal, say: Say) -> None:

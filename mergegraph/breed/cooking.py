@@ -10,15 +10,7 @@ from typing import Any
 from mergegraph.breed.defaults import AVERAGE
 from mergegraph.breed.members import Birth
 from mergegraph.breed.recipes import averaged_text
-from mergegraph.breed.record import (
-    BEST,
-    gain_of,
-    told_examinations,
-    told_member,
-    told_objective,
-    write_record,
-    write_text,
-)
+from mergegraph.breed.record import gain_of, told_examinations, told_member, told_objective
 from mergegraph.breed.scoring import Scored, Scoring
 from mergegraph.breed.soup import Soup, Try, greedy_soup
 from mergegraph.breed.telling import member_line
@@ -26,6 +18,7 @@ from mergegraph.breed.wishes import Wishes
 from mergegraph.errors import RunError
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import Examination, Objective
+from mergegraph.search.folder import BEST, write_record, write_text
 
 
 @dataclass

@@ -11,17 +11,13 @@ from mergegraph.breed.kin import Kin
 from mergegraph.breed.members import Birth, Member, Pair
 from mergegraph.breed.recipes import Merging, recipe_text
 from mergegraph.breed.record import (
-    BEST,
     GENERATION,
     RECIPES,
-    RECORD,
     gain_of,
     matrix_of,
     told_examinations,
     told_member,
     told_objective,
-    write_record,
-    write_text,
 )
 from mergegraph.breed.scoring import Scored, Scoring
 from mergegraph.breed.telling import generation_line, member_line
@@ -30,6 +26,7 @@ from mergegraph.breed.wishes import EUCLIDEAN, TOP, Wishes
 from mergegraph.errors import RunError
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import Examination, Objective
+from mergegraph.search.folder import BEST, RECORD, write_record, write_text
 
 Say = Callable[[str], None]
 

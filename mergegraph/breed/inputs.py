@@ -1,4 +1,4 @@
-"""The models that a population begins with: what tells them apart, and what they are stored as."""
+"""The models that a population begins with: whether they differ, and what they are stored as."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.library import Library
 from mergegraph.models.model import Model
-from mergegraph.provenance.fingerprint import fingerprint
 from mergegraph.spec import Spec
 
 _WIDEST = "float32"
@@ -21,17 +20,6 @@ def open_models(references: Sequence[str], library: Library) -> dict[str, Model]
     """Models by what they were called; raises MergeGraphError if one is not there or not sound."""
     shelf = library.shelf()
     return {each: shelf.model(each) for each in references}
-
-
-def identities(models: Mapping[str, Model]) -> dict[str, str]:
-    """What tells each model from others."""
-    return {name: identity_of(model) for name, model in models.items()}
-
-
-def identity_of(model: Model) -> str:
-    """What tells a model from others without reading all of it."""
-    told = [_fingerprint(parent) for parent in model.parents]
-    return sha256("\n".join(told).encode()).hexdigest()[:32]
 
 
 def check_different(models: Mapping[str, Model], marks: Mapping[str, str]) -> None:
@@ -51,11 +39,6 @@ def common_dtype(models: Mapping[str, Model]) -> str:
         if Spec((), dtype).is_float
     }
     return found.pop() if len(found) == 1 else "float64" if "float64" in found else _WIDEST
-
-
-def _fingerprint(checkpoint: Checkpoint) -> str:
-    headers = checkpoint.headers.items()
-    return "\n".join(fingerprint(checkpoint.tree, name, each) for name, each in headers)
 
 
 def _are_equal(first: Model, second: Model) -> bool:

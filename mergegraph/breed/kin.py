@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
-from mergegraph.breed.journal import Journal
 from mergegraph.breed.members import Pair
+from mergegraph.search.journal import Journal
 
 _KINSHIP = "kinship"
 
@@ -21,7 +21,7 @@ class Kin:
         self._measure = measure
         self._journal = journal
         self._known: dict[frozenset[str], float | None] = {}
-        for told in journal.facts(_KINSHIP):
+        for _, told in journal.facts(_KINSHIP):
             self._learn(told)
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mergegraph.breed.members import Birth, merge_gain
 from mergegraph.breed.scoring import Scored
 from mergegraph.search.examining import Examination, Objective
+from mergegraph.search.folder import BEST, RECORD
 
-RECORD = "search.json"
-BEST = "best.yaml"
 RECIPES = "recipes"
 GENERATION = "generation-{}.yaml"
-MODEL = "model"
-
-_SCRATCH = ".scratch"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there as a whole or as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def clear(folder: Path, but: Collection[str] = ()) -> None:
@@ -40,27 +21,6 @@ def clear(folder: Path, but: Collection[str] = ()) -> None:
     for path in (each for pattern in known for each in folder.glob(pattern)):
         if path.relative_to(folder).as_posix() not in but:
             path.unlink()
-
-
-@contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """A folder for what is not to stay, and what a kill has left in it is gone."""
-    place = folder / _SCRATCH
-    shutil.rmtree(place, ignore_errors=True)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def write_record(folder: Path, told: Mapping[str, Any]) -> None:
-    """Write the record of a search."""
-    write_text(folder / RECORD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_record(folder: Path) -> Mapping[str, Any]:
-    """The record of a search."""
-    return dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
 
 
 def told_objective(objective: Objective) -> dict[str, Any]:

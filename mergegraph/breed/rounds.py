@@ -13,9 +13,9 @@ from typing import Any
 
 from mergegraph.breed.heads import heads_of, is_private
 from mergegraph.breed.recipes import divided_text
-from mergegraph.breed.record import write_text
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
 from mergegraph.models.model import Model
+from mergegraph.search.folder import write_text
 
 ROUNDS = "rounds.json"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from mergegraph.breed.journal import Journal
 from mergegraph.errors import RunError
 from mergegraph.evaluators import Scores
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import Examination
+from mergegraph.search.journal import Journal
 from mergegraph.search.laboratory import Laboratory, Outcome
 
 _SCORED = "scores"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mergegraph.breed.inputs import check_different, identities, open_models
-from mergegraph.breed.record import write_text
+from mergegraph.breed.inputs import check_different, open_models
 from mergegraph.breed.rounds import (
     Heads,
     Round,
@@ -22,7 +21,9 @@ from mergegraph.evaluators import Scores
 from mergegraph.library import Library
 from mergegraph.plugins import Plugins
 from mergegraph.search.examining import Examination
+from mergegraph.search.folder import write_text
 from mergegraph.search.laboratory import Laboratory
+from mergegraph.search.marks import marks_of
 
 Say = Callable[[str], None]
 
@@ -69,7 +70,7 @@ def prepare_round(
     rounds = [] if restart else read_rounds(folder)
     library = Library(plugins.sources, tuple(plugins.codecs.values()))
     models = open_models(contributions, library)
-    digests = identities(models)
+    digests = marks_of(models, library)
     is_done = bool(rounds) and _told(rounds[-1]) == sorted(digests.values())
     number = len(rounds) + (not is_done)
     start = rounds[-1]["shared"] if is_done else _start(shared, rounds, folder)
@@ -78,7 +79,7 @@ def prepare_round(
         raise MergeGraphError(f"{fact}, not {shared}; leave --base out, or give another --out")
     begun = open_models([start], library)
     everyone = {**begun, **models}
-    check_different(everyone, {**digests, **identities(begun)})
+    check_different(everyone, {**digests, **marks_of(begun, library)})
     heads = () if shares_heads else shared_heads(begun[start])
     text = round_recipe(start, models, begun[start], heads)
     last = rounds[-1] if is_done else {}

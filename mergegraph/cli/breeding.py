@@ -187,13 +187,20 @@ class _Job:
 def _search(job: _Job, wishes: Wishes, questions: Questions, *, makes_model: bool) -> None:
     """Search, tell what came of it, and make the best model."""
     from mergegraph.breed import command, telling
-    from mergegraph.breed.record import BEST, MODEL, read_record
+    from mergegraph.search.folder import BEST, MODEL, read_record
+    from mergegraph.search.laboratory import clear
 
     search = command.prepare(
         wishes, questions, job.plugins, job.settings, out=job.out, restart=job.restart
     )
     job.interruption.keeps(lambda: "all scores that were found are kept")
-    command.carry_out(search, restart=job.restart, parallel=job.parallel, say=job.say)
+    command.carry_out(
+        search,
+        restart=job.restart,
+        parallel=job.parallel,
+        say=job.say,
+        on_begun=lambda: job.interruption.after_telling(lambda: clear(job.out)),
+    )
     if not job.quiet:
         record = read_record(job.out)
         typer.echo(telling.members_table(record))
@@ -213,7 +220,6 @@ def _share(
 ) -> None:
     """Make the next shared model, and note the round."""
     from mergegraph.breed import sharing
-    from mergegraph.breed.record import scratch
     from mergegraph.search.examining import read_examination
     from mergegraph.search.laboratory import Laboratory
 
@@ -228,12 +234,9 @@ def _share(
         job.say(f"warning: {note}")
     sharing.carry_out_round(found, job.make)
     if examination is not None:
-        with (
-            scratch(job.out) as folder,
-            Laboratory(
-                job.plugins, job.settings, scratch=folder, parallel=job.parallel, say=job.say
-            ) as laboratory,
-        ):
+        with Laboratory(
+            job.plugins, job.settings, scratch=job.out, parallel=job.parallel, say=job.say
+        ) as laboratory:
             sharing.score_round(found, laboratory, examination, job.say)
     job.say(f"{found.result}: what is shared now")
 

@@ -91,7 +91,7 @@ def evolve(
     display = SearchDisplay(evolution.asking, quiet=quiet)
     interruption.keeps(lambda: command.kept(evolution))
     interruption.before_telling(display.hide)
-    interruption.after_telling(lambda: command.clear(evolution))
+    interruption.after_telling(lambda: command.leave(evolution))
     with display:
         found = command.search(evolution, display)
     display.say(*command.told(evolution, found))

@@ -6,23 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
 
-from mergegraph.errors import RunError, told_refusals
+from mergegraph.errors import told_refusals
 from mergegraph.evolve.display import SearchDisplay, told_scores
 from mergegraph.evolve.journal import Journal
-from mergegraph.evolve.records import BEST, recipes_of, write_records
-from mergegraph.evolve.request import Asking, asking_of, bond_of, examinations_of
+from mergegraph.evolve.records import recipes_of, write_records
+from mergegraph.evolve.request import Asking, asking_of
 from mergegraph.evolve.searching import Found, Search
 from mergegraph.evolve.space import read_space
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.preparing import Prepared, prepare
 from mergegraph.recipe.reading import text_of
-from mergegraph.search.compiling import Compiler
-from mergegraph.search.laboratory import Laboratory
+from mergegraph.search.compiling import Compiler, library_of
+from mergegraph.search.folder import BEST, MODEL
+from mergegraph.search.journal import check_bond
+from mergegraph.search.laboratory import Laboratory, clear
+from mergegraph.search.marks import check_unchanged
+from mergegraph.search.questions import examinations_of
 from mergegraph.settings import Settings
-
-MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,8 @@ def prepare_evolution(
         place=out / MODEL,
     )
     asking.way.begun(space, len(asking.objectives))  # its packages are there
-    journal = Journal(out)
-    journal.check(asking.bond, restart=restart)
-    return Evolution(asking, journal, plugins, settings, parallel, restart)
-
-
-def clear(evolution: Evolution) -> None:
-    """Take away candidates that were being examined."""
-    for left in evolution.folder.glob(".candidates-*") if evolution.journal.is_open else ():
-        rmtree(left, ignore_errors=True)
+    check_bond(out, asking.bond, restart=restart)
+    return Evolution(asking, Journal(out), plugins, settings, parallel, restart)
 
 
 @told_refusals()
@@ -104,7 +98,6 @@ def search(evolution: Evolution, display: SearchDisplay) -> Found:
     asking, journal, folder = evolution.asking, evolution.journal, evolution.folder
     journal.open(asking.bond, restart=evolution.restart)
     try:
-        clear(evolution)  # what a search left that was killed
         known = {
             each.key: each.scores
             for each in journal.known.trials.values()
@@ -121,23 +114,12 @@ def search(evolution: Evolution, display: SearchDisplay) -> Found:
             made = Search(asking, journal, laboratory, display.trial)
             made.on_generation = _after(made, evolution, display)
             found = made.run()
-            _check_unchanged(evolution)
+            check_unchanged(folder, asking.marks, library_of(evolution.plugins))
             made.report(found.best)
             write_records(folder, asking, journal.known, found)
             return found
     finally:
         journal.close()
-
-
-def _check_unchanged(evolution: Evolution) -> None:
-    """Raise RunError if a model is not what it was: scores are of both then."""
-    before = evolution.asking.bond
-    compiler = Compiler(evolution.plugins, evolution.settings)
-    now = bond_of(evolution.asking, evolution.asking.space.text, compiler, evolution.plugins)
-    changed = [each for each in before if now.get(each) != before[each]]
-    if changed:
-        fact = f"{', '.join(changed)} changed during the search"
-        raise RunError(f"{evolution.folder}: {fact}; begin anew with --restart")
 
 
 def _after(made: Search, evolution: Evolution, display: SearchDisplay) -> Callable[[], None]:
@@ -184,6 +166,12 @@ def told(evolution: Evolution, found: Found) -> list[str]:
             f"{told_scores(asking, reported.get('scores'))}"
         )
     return lines
+
+
+def leave(evolution: Evolution) -> None:
+    """Take away candidates that are being examined."""
+    if evolution.journal.is_open:
+        clear(evolution.folder)
 
 
 def kept(evolution: Evolution) -> str:

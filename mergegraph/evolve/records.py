@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,15 @@ from typing import Any
 from mergegraph.evolve.journal import Entry, Known
 from mergegraph.evolve.request import Asking
 from mergegraph.evolve.searching import Found
-from mergegraph.secrecy import without_secrets
+from mergegraph.search.folder import BEST, write_record, write_text
 
-RECORD, TABLE, BEST, FRONT = "search.json", "trials.csv", "best.yaml", "pareto"
+TABLE, FRONT = "trials.csv", "pareto"
 
 
 def write_records(folder: Path, asking: Asking, known: Known, found: Found) -> None:
     """Write record, table and best recipes, each whole or not at all."""
-    record = json.dumps(record_of(asking, known, found), indent=1, ensure_ascii=False)
-    _replace(folder / RECORD, record + "\n")
-    _replace(folder / TABLE, table_of(asking, found.trials))
+    write_record(folder, record_of(asking, known, found))
+    write_text(folder / TABLE, table_of(asking, found.trials))
     recipes = recipes_of(asking, found)
     if len(asking.objectives) > 1:
         (folder / FRONT).mkdir(exist_ok=True)
@@ -29,7 +27,7 @@ def write_records(folder: Path, asking: Asking, known: Known, found: Found) -> N
             if f"{FRONT}/{path.name}" not in recipes:
                 path.unlink()
     for name, text in recipes.items():
-        _replace(folder / name, text)
+        write_text(folder / name, text)
 
 
 def recipes_of(asking: Asking, found: Found) -> dict[str, str]:
@@ -110,13 +108,3 @@ def table_of(asking: Asking, trials: Sequence[Entry]) -> str:
 
 def _picked(values: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
     return [values.get(name, "") for name in names]
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file, so that nobody ever sees half of it."""
-    text = without_secrets(text)
-    if path.is_file() and path.read_text("utf-8") == text:
-        return
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, "utf-8", newline="\n")
-    beside.replace(path)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mergegraph.errors import MergeGraphError, ProblemsError, nearest
 from mergegraph.evolve.genes import Point
-from mergegraph.evolve.journal import Bond
 from mergegraph.evolve.sampling import (
     SAMPLERS,
     GridSampler,
@@ -24,17 +21,9 @@ from mergegraph.plugins import Plugins
 from mergegraph.recipe import Recipe, parse_recipe
 from mergegraph.recipe.tree import stage_of
 from mergegraph.search.compiling import Asked, Compiler
-from mergegraph.search.examining import (
-    REPORTS,
-    Examination,
-    Objective,
-    check_apart,
-    objectives_of,
-    read_examination,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from mergegraph.search.examining import Examination, Objective, objectives_of
+from mergegraph.search.journal import Bond, digest_of
+from mergegraph.search.marks import Marks, marks_of
 
 TRIALS = 100
 POINTS = 5
@@ -100,25 +89,6 @@ def way_of(
     return Way(name, seed, size, population, points or POINTS)
 
 
-def examinations_of(
-    chooses: str, reports: str | None, plugins: Plugins, *, same_data: bool
-) -> tuple[Examination, Examination]:
-    """What chooses and what reports; raises MergeGraphError if one data is to do both unasked."""
-    first = read_examination(chooses, plugins)
-    splits = first.evaluator.splits
-    if reports is not None:
-        second = read_examination(reports, plugins, split=REPORTS)
-    elif same_data:
-        second = first
-    elif splits is not None and splits[REPORTS] != first.data:
-        second = replace(first, data=splits[REPORTS])
-    else:
-        fact = f"--evaluator {chooses}: no other data is named to report with"
-        raise MergeGraphError(f"{fact}; give --report-evaluator, or --same-data")
-    check_apart(first, second, same_data=same_data)
-    return first, second
-
-
 @dataclass(frozen=True)
 class Asking:
     """A search, checked: what is looked for, where, and how."""
@@ -129,8 +99,13 @@ class Asking:
     reports: Examination
     objectives: tuple[Objective, ...]
     way: Way
-    parents: tuple[str, ...]
+    marks: Marks
     bond: Bond
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The models that the recipe names."""
+        return tuple(self.marks)
 
 
 def variations(space: Space) -> Iterator[tuple[str, int, Point]]:
@@ -200,34 +175,24 @@ def _parsed(file: str, text: str, plugins: Plugins) -> Recipe:
     return recipe
 
 
-def bond_of(asking: Asking, text: str, compiler: Compiler, plugins: Plugins) -> Bond:
+def bond_of(asking: Asking, text: str, plugins: Plugins) -> Bond:
     """What a journal must have in common with a search that goes on with it."""
     way = asking.way
     told = [f"{'-' if each.is_lower_better else '+'}{each.name}" for each in asking.objectives]
     bond = {
-        "the recipe": _digest(text),
-        "the evaluator": asking.chooses.digest,
-        "the evaluator that reports": asking.reports.digest,
-        "the objectives": _digest(*told),
+        "the recipe": digest_of(text),
+        "the evaluator": asking.chooses.text,
+        "the evaluator that reports": asking.reports.text,
+        "what the evaluator looks at": digest_of(asking.chooses.digest),
+        "what the evaluator that reports looks at": digest_of(asking.reports.digest),
+        "what is looked for": " ".join(told),
         "--sampler": way.sampler,
         "--seed": str(way.seed),
         "--population": str(way.population),
         "--points": str(way.points),
-        "installed packages": _digest(*_versions(way.sampler), *plugins.packages.values()),
+        "installed packages": digest_of(*_versions(way.sampler), *plugins.packages.values()),
     }
-    for reference in asking.parents:
-        bond[f"the model {reference}"] = _digest(*_identities(compiler, reference))
-    return bond
-
-
-def _identities(compiler: Compiler, reference: str) -> Iterable[str]:
-    """Words that change whenever the weights that a reference names do."""
-    shelf = compiler.library.shelf()
-    try:
-        parents = shelf.model(reference).parents
-    except MergeGraphError:  # an adapter, whose base merges know
-        parents = (compiler.library.adapter(reference),)
-    return [entry.identity for each in parents for entry in each.entries.values()]
+    return bond | {f"the model {name}": mark for name, mark in asking.marks.items()}
 
 
 def _versions(sampler: str) -> Iterator[str]:
@@ -240,10 +205,6 @@ def _versions(sampler: str) -> Iterator[str]:
             yield f"{name} {version(name)}"
         except PackageNotFoundError:
             yield f"{name} is there"
-
-
-def _digest(*texts: str) -> str:
-    return sha256("\0".join(texts).encode()).hexdigest()[:32]
 
 
 def asking_of(
@@ -276,5 +237,6 @@ def asking_of(
         points=points,
     )
     parents = check_recipes(file, space, compiler, plugins, place)
-    asking = Asking(file, space, chooses, reports, objectives, way, parents, {})
-    return replace(asking, bond=bond_of(asking, text, compiler, plugins))
+    marks = marks_of(parents, compiler.library)
+    asking = Asking(file, space, chooses, reports, objectives, way, marks, {})
+    return replace(asking, bond=bond_of(asking, text, plugins))

@@ -25,6 +25,7 @@ from mergegraph.search.examining import Examination
 from mergegraph.search.making import Maker, write
 from mergegraph.settings import Settings
 
+_CANDIDATES = ".candidates-"
 _ON_DISK = 4  # candidates that are written with one reading of their models, at the least
 
 _Make = Callable[[Sequence["Compiled"]], Sequence[AbstractContextManager[Candidate]]]
@@ -48,6 +49,7 @@ class Outcome:
 class Laboratory:
     """Scores of recipes, from a first word to a last one: a context manager.
 
+    Nobody else has one with that `scratch`.
     `known` are scores that are known by the key of an outcome. What the user should know is told to
     `say`, once. Candidates that do not fit the memory budget are written to a folder in `scratch`,
     and deleted once they are examined.
@@ -82,7 +84,8 @@ class Laboratory:
 
     def __enter__(self) -> Laboratory:
         self._root.mkdir(parents=True, exist_ok=True)
-        folder = TemporaryDirectory(prefix=".candidates-", dir=self._root)
+        clear(self._root)
+        folder = TemporaryDirectory(prefix=_CANDIDATES, dir=self._root)
         self._folder = Path(self._stack.enter_context(folder))
         return self
 
@@ -246,6 +249,12 @@ class Laboratory:
         if line not in self._told:
             self._told.add(line)
             self._say(line)
+
+
+def clear(scratch: Path) -> None:
+    """Take away candidates that a search has left which was killed."""
+    for left in scratch.glob(f"{_CANDIDATES}*"):
+        rmtree(left, ignore_errors=True)
 
 
 def _line(error: MergeGraphError) -> str:

@@ -10,9 +10,9 @@ import torch
 
 from mergegraph import evaluator, hookimpl
 from mergegraph.breed.command import Questions, carry_out, prepare
-from mergegraph.breed.record import read_record
 from mergegraph.breed.wishes import Wishes
 from mergegraph.plugins import collect, installed_plugins
+from mergegraph.search.folder import read_record
 from mergegraph.settings import Settings
 
 GOALS = {"here": [2.0, 3.0, 4.0, 1.0], "there": [1.0, 3.0, 4.0, 2.0]}

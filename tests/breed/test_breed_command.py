@@ -55,7 +55,7 @@ def test_search_that_is_killed_twice_ends_as_one_that_is_not(tmp_path, monkeypat
     command = [sys.executable, "-m", "mergegraph", *WORDS, "--no-model", "--out"]
     for lines in (3, 6):
         process = subprocess.Popen([*command, "killed"], stderr=subprocess.DEVNULL)
-        journal = tmp_path / "killed" / "journal"
+        journal = tmp_path / "killed" / "search.journal"
         while process.poll() is None:
             if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
                 process.send_signal(signal.SIGKILL)

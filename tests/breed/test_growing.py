@@ -71,7 +71,7 @@ def test_search_that_was_killed_ends_as_one_that_was_not(search, seen, cut):
     """The journal is cut at any byte, as a kill leaves it, and nothing else is looked at."""
     whole = without_seconds(search.run())
     count = len(seen)
-    journal = search.folder / "journal"
+    journal = search.folder / "search.journal"
     content = journal.read_bytes()
     journal.write_bytes(content[: int(len(content) * cut)])
     for each in search.folder.glob("*.yaml"):
@@ -112,7 +112,7 @@ def test_changed_model_makes_another_search(search, checkpoint, tmp_path):
     search.run(max_generations=1)
     (tmp_path / "c").rename(tmp_path / "old")
     checkpoint("c", w=torch.ones(4, dtype=torch.bfloat16))
-    with pytest.raises(MergeGraphError, match="the content of c has changed"):
+    with pytest.raises(MergeGraphError, match="the model c has changed"):
         search.prepared()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,8 +13,9 @@ from mergegraph.lines import Line, Lines, read_lines
 
 Bond = Mapping[str, str]  # what a search is of, by what it is called for people
 
-_FILE = "journal"
+FILE = "search.journal"
 _BOND = "search"
+_DIGEST = "sha256:"
 
 
 class Journal:
@@ -27,15 +29,17 @@ class Journal:
         self._folder = folder
         self._bond = bond
         self._restart = restart
-        self._lines = Lines(folder / _FILE)
+        self._lines = Lines(folder / FILE)
         self._facts: dict[tuple[str, str], Any] = {}
         self.had: int = 0
 
-    def __enter__(self) -> Journal:
+    def open(self) -> Journal:
+        """Take it, and read what is there of this search; raises MergeGraphError if that fails."""
         check_bond(self._folder, self._bond, restart=self._restart)
         self._folder.mkdir(parents=True, exist_ok=True)
         if not self._lines.open():
-            raise MergeGraphError(f"{self._folder}: another process is at work here")
+            fact = "another process is at work on this search; wait for it"
+            raise MergeGraphError(f"{self._folder}: {fact}")
         lines = list(read_lines(self._lines.path))
         if self._restart or not lines:
             self._lines.cut(0)
@@ -47,21 +51,33 @@ class Journal:
         self.had = len(self._facts)
         return self
 
+    def close(self) -> None:
+        """Let others have it."""
+        self._lines.close()
+
+    def __enter__(self) -> Journal:
+        return self.open()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lines.close()
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process has it."""
+        return self._lines.is_open
 
     def knows(self, kind: str, key: str) -> bool:
         """Whether a fact is there."""
         return (kind, key) in self._facts
 
-    def facts(self, kind: str) -> Iterator[Any]:
-        """All facts of a kind, in the order in which they were found."""
-        yield from (value for (own, _), value in self._facts.items() if own == kind)
+    def facts(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """All facts of a kind by their keys, in the order in which they were found."""
+        yield from ((key, value) for (own, key), value in self._facts.items() if own == kind)
 
     def fact(self, kind: str, key: str) -> Any:
         """A fact that is there."""
@@ -77,8 +93,11 @@ def check_bond(folder: Path, bond: Bond, *, restart: bool) -> None:
     """Refuse a folder that belongs to another search; says what differs."""
     if folder.exists() and not folder.is_dir():
         raise MergeGraphError(f"{folder}: is a file; give the folder of the search")
-    first = next(read_lines(folder / _FILE), None)
-    if first is None or restart:
+    first = next(read_lines(folder / FILE), None)
+    if restart:
+        return
+    if first is None:
+        _check_foreign(folder)
         return
     before = _bond_of(first[0])
     told = [
@@ -86,7 +105,20 @@ def check_bond(folder: Path, bond: Bond, *, restart: bool) -> None:
     ]
     if told:
         fact = f"{folder}: is the folder of another search: {'; '.join(told)}"
-        raise MergeGraphError(f"{fact}; give another --out, or begin anew with --restart")
+        raise MergeGraphError(f"{fact}; choose another --out, or begin anew with --restart")
+
+
+def digest_of(*texts: str) -> str:
+    """What a bond tells of what is too long, or is nothing for people."""
+    return _DIGEST + sha256("\0".join(texts).encode()).hexdigest()[:32]
+
+
+def _check_foreign(folder: Path) -> None:
+    """Refuse a folder in which there is something else than a search."""
+    others = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    if others and FILE not in others:
+        fact = f"holds {others[0]}, and no search"
+        raise MergeGraphError(f"{folder}: {fact}; choose another --out")
 
 
 def _bond_of(line: Line) -> dict[str, str]:
@@ -96,10 +128,10 @@ def _bond_of(line: Line) -> dict[str, str]:
 
 def _difference(key: str, before: Bond, now: Bond) -> str:
     first, second = before.get(key), now.get(key)
-    if key.startswith("the content of"):
+    if (first or second or "").startswith(_DIGEST):
         return f"{key} has changed" if first and second else f"{key} is {_given(second)}"
     return f"{key} was {_given(first)} and is {_given(second)}"
 
 
 def _given(value: str | None) -> str:
-    return "not given" if value is None else value
+    return "not given" if value is None else "there" if value.startswith(_DIGEST) else value

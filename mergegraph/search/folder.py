@@ -1,0 +1,39 @@
+"""The folder of a search: the names of its files, each written as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mergegraph.secrecy import without_secrets
+
+RECORD = "search.json"
+BEST = "best.yaml"
+MODEL = "model"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there as a whole or as it was; secrets are taken out."""
+    text = without_secrets(text)
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_record(folder: Path, told: Mapping[str, Any]) -> None:
+    """Write the record of a search, which reports are drawn from."""
+    write_text(folder / RECORD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_record(folder: Path) -> Mapping[str, Any]:
+    """The record of a search."""
+    return dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
