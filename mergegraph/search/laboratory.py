@@ -24,6 +24,7 @@ from mergegraph.search.compiling import Asked, Compiled, Compiler, library_of
 from mergegraph.search.examining import Examination
 from mergegraph.search.making import Maker, write
 from mergegraph.settings import Settings
+from mergegraph.writing.found import partial_path
 
 _CANDIDATES = ".candidates-"
 _ON_DISK = 4  # candidates that are written with one reading of their models, at the least
@@ -131,14 +132,12 @@ class Laboratory:
 
     def score(self, reference: str, examination: Examination) -> Outcome:
         """What comes of a model that is there."""
-        began = monotonic()
-        with ExitStack() as stack:
-            try:
-                model = stack.enter_context(self._on_disk(reference, self._compiler.library))
-                scores = examination.examine(model)
-            except MergeGraphError as error:
-                return Outcome(None, _line(error), "")
-        return Outcome(scores, None, "", seconds=monotonic() - began)
+        try:
+            model = self._on_disk(reference, self._compiler.library)
+        except MergeGraphError as error:
+            return Outcome(None, _line(error), "")
+        with ThreadPoolExecutor(1) as pool:  # in a thread with as many cores as candidates have
+            return pool.submit(self._outcome, model, examination).result()
 
     def _examined(
         self, compiled: Mapping[int, Compiled], examination: Examination
@@ -173,12 +172,14 @@ class Laboratory:
             candidates = make(batch)
         except MergeGraphError as error:
             if len(batch) == 1:
-                yield batch[0], Outcome(None, _line(error), "")
+                place, name = str(batch[0].directory.path), batch[0].asked.name
+                yield batch[0], Outcome(None, _line(error).replace(place, name), "")
                 return
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
                 yield from self._of_batch(half, make, examination)
             return
+        self._look(batch)
         with ThreadPoolExecutor(self._parallel) as pool:
             futures: dict[Future[Outcome], Compiled] = {
                 pool.submit(self._outcome, candidate, examination): each
@@ -201,8 +202,14 @@ class Laboratory:
         ]
 
     def _written(self, batch: Sequence[Compiled]) -> list[AbstractContextManager[Candidate]]:
-        """Candidates that are written, until they are examined."""
-        write(batch, self._compiler.library, self._plugins, self._settings)
+        """Candidates that are written, until they are examined; of a batch that fails nothing."""
+        try:
+            write(batch, self._compiler.library, self._plugins, self._settings)
+        except MergeGraphError:
+            for each in batch:
+                rmtree(each.directory.path, ignore_errors=True)
+                rmtree(partial_path(each.directory.path), ignore_errors=True)
+            raise
         return [self._until_examined(each) for each in batch]
 
     @contextmanager
@@ -236,14 +243,18 @@ class Laboratory:
             return Outcome(None, _line(error), "", seconds=monotonic() - began)
 
     def _tell(self, compiled: Iterable[Compiled]) -> None:
-        """Say what is to be known of the recipes, and of the models that they name."""
+        """Say what is to be known of the recipes."""
         for each in compiled:
             for note in each.plan.notes:
                 self._once(note)
-            new = [family for family in each.families if family not in self._looked]
-            self._looked.update(new)
-            for found in look(new, budget=self._maker.budget, threads=self._settings.workers):
-                self._once(f"warning: {found}")
+
+    def _look(self, made: Iterable[Compiled]) -> None:
+        """Say what is strange about the models that candidates are made of, once they are there."""
+        families = (family for each in made for family in each.families)
+        new = [each for each in dict.fromkeys(families) if each not in self._looked]
+        self._looked.update(new)
+        for found in look(new, budget=self._maker.budget, threads=self._settings.workers):
+            self._once(f"warning: {found}")
 
     def _once(self, line: str) -> None:
         if line not in self._told:

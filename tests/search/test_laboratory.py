@@ -165,6 +165,33 @@ def test_what_does_not_fit_is_written_and_gone_after(laboratory, checkpoint, plu
         ]
 
 
+def test_one_that_cannot_be_written_leaves_nothing(laboratory, checkpoint, plugins, tmp_path):
+    wide = [checkpoint(name, w=torch.full((1024, 4096), 1.0)) for name in "ab"]
+    lab = laboratory("20MiB")
+    bad = asked("bad", wide, 3e38, 3e38, more="parameters: {normalize: false}")
+    found = lab.scores([bad, asked("good", wide, 1, 2)], exam(plugins, "sizes"))
+    assert [each.scores is not None for each in found] == [False, True]
+    assert found[0].problem.startswith("bad: ")
+    assert "candidates" not in found[0].problem
+    assert not list(lab._folder.iterdir())
+
+
+def test_models_and_candidates_are_examined_with_as_many_cores(laboratory, models, plugins):
+    cores = []
+
+    @evaluator(splits=("some", "others"), main="cores")
+    def counting(model, data):
+        cores.append(torch.get_num_threads())
+        return {"cores": 1}
+
+    own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [counting])))])
+    own = replace(plugins, evaluators=own.evaluators, examiners=own.examiners)
+    lab = laboratory()
+    lab.scores([asked("one", models, 1, 1)], exam(own, "counting"))
+    lab.score(str(models[0]), exam(own, "counting"))
+    assert cores == [1, 1]
+
+
 def test_tensors_that_did_not_change_are_not_computed_again(laboratory, models, plugins):
     lab = laboratory()
     weight = "weight: [{filter: w, value: %d}, {value: 1}]"
