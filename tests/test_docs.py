@@ -31,7 +31,7 @@ def test_the_commands_of_the_readme_exist():
     shown = set(re.findall(r"^    mergegraph ([\w-]+)", README, re.MULTILINE))
     assert shown == {
         *("plan", "run", "verify", "reproduce", "ancestry", "push", "methods", "schema"),
-        *("moe", "extract-lora", "evaluate", "evolve", "kinship", "report"),
+        *("moe", "extract-lora", "evaluate", "evolve", "breed", "kinship", "report"),
     }
     for command in shown:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
