@@ -8,7 +8,7 @@ import sys
 from mergegraph.interruption import Interruption
 
 # from where they were stopped
-_CONTINUING = (["run"], ["evolve"], ["moe"], ["extract-lora"], ["push"])
+_CONTINUING = (["run"], ["evolve"], ["breed"], ["moe"], ["extract-lora"], ["push"])
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that there are h
 _SAME = 0.25  # seconds; a signal that comes twice in so short a time was sent once
 _SHORT, _LONG = 0.2, 1.0  # seconds that one thing may take which is done before leaving
 _FOREVER = 3600.0
+_NO_THREAD = "the system refuses a first thread; allow more with ulimit -u, or a limit of the group"
 
 Call = Callable[[], object]
 
@@ -72,7 +73,10 @@ class Interruption:
         if os.name == "posix":
             os.set_blocking(writing, False)
             os.register_at_fork(after_in_child=lambda: _forget(heard))
-        Thread(target=self._listen, args=(reading,), name="signals", daemon=True).start()
+        try:
+            Thread(target=self._listen, args=(reading,), name="signals", daemon=True).start()
+        except RuntimeError:
+            sys.exit(_NO_THREAD)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for each in heard:
             signal.signal(each, self._stand_still)

@@ -17,10 +17,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mergegraph
-from mergegraph import MergeGraphError, pipeline, strips
+from mergegraph import MergeGraphError, pipeline, preparing, strips
 from mergegraph.errors import RunError
 from mergegraph.machine import Disk
 from mergegraph.scheduling import fitting, schedule
+from mergegraph.settings import Settings
 from mergegraph.trust.verification import verify
 from mergegraph.writing import room
 from mergegraph.writing.result import MANIFEST
@@ -599,3 +600,21 @@ def test_tensors_that_no_module_speaks_of_are_kept(family, tmp_path):
     a, b, merged = (tensors(tmp_path / each) for each in ("a", "b", "out"))
     assert torch.equal(merged["norm.weight"], a["norm.weight"])
     assert torch.allclose(merged["layers.0.w"], (a["layers.0.w"] + b["layers.0.w"]) / 2)
+
+
+def test_a_result_that_lacks_a_file_is_not_called_done(family, tmp_path):
+    recipe = family(LINEAR)
+    mergegraph.run(recipe, out=tmp_path / "out")
+    (tmp_path / "out" / "config.json").unlink()
+    with pytest.raises(MergeGraphError, match=r"config\.json is missing; make it anew"):
+        mergegraph.run(recipe, out=tmp_path / "out")
+
+
+def test_a_result_in_other_files_than_asked_for_is_told(family, tmp_path):
+    recipe = family(LINEAR)
+    mergegraph.run(recipe, out=tmp_path / "out")
+    again = preparing.prepare([recipe], out=tmp_path / "out", settings=Settings(shard_size=40))
+    assert any(
+        "done already, with this plan, in other files than now asked for (1" in each
+        for each in again.notes
+    )

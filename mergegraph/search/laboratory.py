@@ -250,7 +250,7 @@ class Laboratory:
 
     def _look(self, made: Iterable[Compiled]) -> None:
         """Say what is strange about the models that candidates are made of, once they are there."""
-        families = (family for each in made for family in each.families)
+        families = (replace(family, place="models") for each in made for family in each.families)
         new = [each for each in dict.fromkeys(families) if each not in self._looked]
         self._looked.update(new)
         for found in look(new, budget=self._maker.budget, threads=self._settings.workers):

@@ -191,9 +191,14 @@ def _check_in_the_way(directory: Directory, *, restart: bool) -> None:
     if not restart and manifest.get("key") != directory.key:
         fact = f"holds the result of another plan: {_changed(manifest, directory)}"
         raise MergeGraphError(f"{path}: {fact}; choose another --out, or --restart")
-    for file, nbytes in manifest.get("files", {}).items() if not restart else ():
+    if restart:
+        return
+    for file, nbytes in manifest.get("files", {}).items():
         if not (path / file).is_file() or (path / file).stat().st_size != nbytes:
             raise MergeGraphError(f"{path}: {file} is missing or cut; make it anew with --restart")
+    for file in manifest.get("sides") or ():
+        if not (path / file).is_file():
+            raise MergeGraphError(f"{path}: {file} is missing; make it anew with --restart")
 
 
 def _changed(manifest: Mapping[str, Any], directory: Directory) -> str:
@@ -213,4 +218,5 @@ def _laid_out_otherwise(path: Path, shards: Sequence[Shard]) -> str:
     files = read_json(path / MANIFEST).get("files", {})
     if files == {each.file: each.nbytes for each in shards}:
         return ""
-    return f", in {len(files)} files where {len(shards)} are asked for; --restart makes these"
+    counts = f"{len(files)}, not {len(shards)}"
+    return f", in other files than now asked for ({counts}); --restart makes these"
