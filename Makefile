@@ -47,7 +47,7 @@ bench-keep: setup
 	$(BIN)/python -m pytest tests/bench $(BENCH) --bench-keep
 
 evidence: setup
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plots]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plots,evolve]'
 	$(BIN)/python -m evidence --write docs
 	$(BIN)/python -m evidence.generations --write docs
 

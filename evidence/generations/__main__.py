@@ -29,16 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     extent = SHORT if options.short else Extent(seeds=options.seeds, problems=options.problems)
     folder = options.folder.resolve() / ("short" if options.short else "full")
     path = folder / _MEASURED
-    known = read_measured(path, extent) if options.again else {}
+    found = read_measured(path, extent) if options.again else {}
     began = time.monotonic()
-    found = dict(known)
     try:
         with console.status("training") as status:
-            found = measured(folder, extent, options.processes, known=known, on_done=status.update)
+            measured(folder, extent, options.processes, found=found, on_done=status.update)
     except MergeGraphError as error:
         console.print(str(error), markup=False)
         return 2
-    write_measured(path, extent, found)
+    finally:
+        write_measured(path, extent, found)
     for name, table in tables(found, extent).items():
         console.print(f"\n{name}")
         console.print(table.for_terminal())

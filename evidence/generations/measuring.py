@@ -90,11 +90,10 @@ def measured(
     extent: Extent,
     processes: int,
     *,
-    known: Mapping[str, Any],
+    found: dict[str, Any],
     on_done: Callable[[str], None],
-) -> dict[str, Any]:
-    """What comes of every task, by key."""
-    found = dict(known)
+) -> None:
+    """Add what comes of every task to what was `found` before, by key."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for tasks in (first_tasks(folder, extent), second_tasks(folder, extent)):
             new = [each for each in tasks if each.key not in found]
@@ -102,7 +101,6 @@ def measured(
             for each, future in zip(new, futures, strict=True):
                 found[each.key] = future.result()
                 on_done(each.key)
-    return found
 
 
 def read_measured(path: Path, extent: Extent) -> dict[str, Any]:
