@@ -102,3 +102,9 @@ def test_every_bundled_evaluator_is_in_the_docs():
     examiners = installed_plugins().examiners
     assert names == ["demo", "perplexity", "shell", "lm_eval"]
     assert set(names) == {each for each in examiners if is_bundled(examiners[each])}
+
+
+def test_help_tells_the_defaults_that_are_no_values():
+    for command in ("run", "evolve", "breed", "kinship", "report"):
+        told = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
+        assert "[default: half of what is free]" in told

@@ -51,48 +51,48 @@ def breed(
     report_evaluator: Annotated[
         str | None,
         typer.Option(
-            help="What reports, on other data.  [default: the evaluator's own other data]"
+            help="What reports, on other data.  \\[default: the evaluator's own other data]"
         ),
     ] = None,
     strategy: Annotated[str, typer.Option(help="topk, soup or cold.")] = "topk",
-    method: Annotated[str | None, typer.Option(help=f"Merges a pair.  [default: {PAIR}]")] = None,
+    method: Annotated[str | None, typer.Option(help=f"Merges a pair.  \\[default: {PAIR}]")] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A parameter of the method, as in recipes."),
     ] = None,
-    k: Annotated[int | None, typer.Option("--k", help="Models of the top.  [default: 3]")] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Models of the top.  \\[default: 3]")] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Kinship: pcc, cosine or euclidean.  [default: pcc]")
+        str | None, typer.Option(help="Kinship: pcc, cosine or euclidean.  \\[default: pcc]")
     ] = None,
     explore: Annotated[
         bool | None,
         typer.Option(
             "--explore/--no-explore",
-            help="Also merge the best with the model least akin to it.  [default: explore]",
+            help="Also merge the best with the model least akin to it.  \\[default: explore]",
         ),
     ] = None,
     candidates: Annotated[
         str | None,
-        typer.Option(help="Whom to explore: all of the pool, or topk.  [default: pool]"),
+        typer.Option(help="Whom to explore: all of the pool, or topk.  \\[default: pool]"),
     ] = None,
     early_stop: Annotated[
         float | None,
-        typer.Option(help="Stop when the mean kinship of the top passes it.  [default: 0.9]"),
+        typer.Option(help="Stop when the mean kinship of the top passes it.  \\[default: 0.9]"),
     ] = None,
     no_early_stop: Annotated[
         bool, typer.Option("--no-early-stop", help="Never stop for kinship.")
     ] = False,
     max_generations: Annotated[
-        int | None, typer.Option(help="Generations at the most.  [default: 10]")
+        int | None, typer.Option(help="Generations at the most.  \\[default: 10]")
     ] = None,
     accept: Annotated[
-        str | None, typer.Option(help="A soup takes what is >= or > than it.  [default: >=]")
+        str | None, typer.Option(help="A soup takes what is >= or > than it.  \\[default: >=]")
     ] = None,
     share_heads: Annotated[
         bool, typer.Option("--share-heads", help="Average heads, too, in cold rounds.")
     ] = False,
     dtype: Annotated[
-        str | None, typer.Option(help="Of every merge.  [default: that of the models]")
+        str | None, typer.Option(help="Of every merge.  \\[default: that of the models]")
     ] = None,
     maximize: Annotated[str | None, typer.Option(help="The score that is looked for.")] = None,
     minimize: Annotated[str | None, typer.Option(help="The same, where less is better.")] = None,

@@ -25,7 +25,7 @@ def evolve(
     report_evaluator: Annotated[
         str | None,
         typer.Option(
-            help="What reports, on other data.  [default: the evaluator's own other data]"
+            help="What reports, on other data.  \\[default: the evaluator's own other data]"
         ),
     ] = None,
     maximize: Annotated[
@@ -33,20 +33,21 @@ def evolve(
     ] = None,
     minimize: Annotated[list[str] | None, typer.Option(help="A score to be low.")] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="How many candidates.  [default: 100; the whole grid]")
+        int | None,
+        typer.Option(min=1, help="How many candidates.  \\[default: 100; the whole grid]"),
     ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
-            help="cmaes, nsga2, random or grid.  [default: cmaes, of several scores nsga2]"
+            help="cmaes, nsga2, random or grid.  \\[default: cmaes, of several scores nsga2]"
         ),
     ] = None,
     population: Annotated[
         int | None,
-        typer.Option(min=1, help="Candidates of a generation.  [default: the sampler's]"),
+        typer.Option(min=1, help="Candidates of a generation.  \\[default: the sampler's]"),
     ] = None,
     points: Annotated[
-        int | None, typer.Option(min=1, help="Points of each range of a grid.  [default: 5]")
+        int | None, typer.Option(min=1, help="Points of each range of a grid.  \\[default: 5]")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the search.")] = 0,
     parallel: Annotated[int, typer.Option(min=1, help="Candidates that are examined at once.")] = 1,

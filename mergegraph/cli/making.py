@@ -68,7 +68,7 @@ def extract_lora(
     ],
     out: Annotated[Path, typer.Option("--out", "--out-path", help="Directory of the adapter.")],
     max_rank: Annotated[
-        int | None, typer.Option(help="The highest rank of a tensor.  [default: 32]")
+        int | None, typer.Option(help="The highest rank of a tensor.  \\[default: 32]")
     ] = None,
     rank: Annotated[
         int | None, typer.Option(help="The rank of every tensor, in place of a highest one.")
@@ -105,7 +105,7 @@ def extract_lora(
         typer.Option(help="Share the singular values out between both factors."),
     ] = True,
     dtype: Annotated[
-        str | None, typer.Option(help="Dtype of the adapter.  [default: that of the base]")
+        str | None, typer.Option(help="Dtype of the adapter.  \\[default: that of the base]")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sketches.")] = None,
     memory: Memory = None,

@@ -9,10 +9,10 @@ import typer
 
 Memory = Annotated[
     str | None,
-    typer.Option(help="Memory budget, such as 512MiB or 4GiB.  [default: half of what is free]"),
+    typer.Option(help="Memory budget, such as 512MiB or 4GiB.  \\[default: half of what is free]"),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Worker threads.  [default: the cores there are]")
+    int | None, typer.Option(min=1, help="Worker threads.  \\[default: the cores there are]")
 ]
 ShardSize = Annotated[str, typer.Option(help="Largest size of an output file.")]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (the CPU), cpu or cuda.")]

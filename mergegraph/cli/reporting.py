@@ -37,7 +37,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     base: Annotated[
         str | None,
-        typer.Option(help="The base that models are compared with.  [default: the recipe's]"),
+        typer.Option(help="The base that models are compared with.  \\[default: the recipe's]"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Draw what is known without reading weights.")

@@ -129,7 +129,7 @@ def push(
         bool, typer.Option("--private", help="If it must be made, make it private.")
     ] = False,
     revision: Annotated[
-        str | None, typer.Option(help="Branch to push to.  [default: main]")
+        str | None, typer.Option(help="Branch to push to.  \\[default: main]")
     ] = None,
     message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
     create_pr: Annotated[
