@@ -34,7 +34,7 @@ def evolve(
     minimize: Annotated[list[str] | None, typer.Option(help="A score to be low.")] = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="How many candidates.  \\[default: 100; the whole grid]"),
+        typer.Option(min=1, help="How many candidates. \\[default: 100; the whole grid]"),
     ] = None,
     sampler: Annotated[
         str | None,
