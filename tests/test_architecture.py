@@ -75,7 +75,13 @@ FENCES = {
     "rich": {"progress", "evolve.display"},
     "optuna": {"evolve.pareto"},
     "cmaes": {"evolve.evolution"},
-    "pydantic": {"recipe.grammar", "recipe.checking", "moe.grammar", "moe.reading"},
+    "pydantic": {
+        "recipe.grammar",
+        "recipe.checking",
+        "moe.grammar",
+        "moe.reading",
+        "search.record",
+    },
     "pydantic_core": {"adapters.patterns"},
     "safetensors": {"testing.checkpoints"},
 }

@@ -15,8 +15,8 @@ from mergegraph.breed.wishes import Wishes
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import read_examination
-from mergegraph.search.folder import read_record
 from mergegraph.search.laboratory import Laboratory
+from mergegraph.search.record import Bred, Member, read_record
 from mergegraph.settings import Settings
 
 PLAIN, EXPLORE, SOUP = "plain", "explore", "soup"
@@ -46,6 +46,7 @@ def searched(folder: Path, seed: int, kind: str, problems: int) -> dict[str, Any
     search = prepare(chosen, asked, plugins, _SETTINGS, out=out, restart=True)
     carry_out(search, restart=True, parallel=1, say=lambda _line: None)
     record = read_record(out)
+    assert isinstance(record, Bred), "it has just been written"
     told = _soup if kind == SOUP else _generations
     return told(record, out, plugins, words(problems, "test"))
 
@@ -64,35 +65,33 @@ def alone(folder: Path, seed: int, problems: int) -> dict[str, Any]:
     }
 
 
-def _generations(
-    record: Mapping[str, Any], out: Path, plugins: Plugins, reports: str
-) -> dict[str, Any]:
+def _generations(record: Bred, out: Path, plugins: Plugins, reports: str) -> dict[str, Any]:
     """Every generation after the models: its best so far, and what it had cost until then."""
-    members = {each["name"]: each for each in record["members"]}
-    tops = [each["top"][0] for each in record["generations"]]
+    members = {each.name: each for each in record.members}
+    tops = [each.top[0] for each in record.generations]
     texts = {name: _recipe(members[name], out) for name in dict.fromkeys(tops)}
     found = dict(zip(texts, scores_of([*texts.values()], out, plugins, reports), strict=True))
     made = 0
     told = []
-    for each, top in zip(record["generations"], tops, strict=True):
-        made += len(each["new"])
+    for each, top in zip(record.generations, tops, strict=True):
+        made += len(each.new)
         told.append(
             {
-                "number": each["number"],
+                "number": each.number,
                 "examined": made,
-                "chosen": members[top]["scores"][SCORE],
+                "chosen": members[top].known[SCORE],
                 "reported": found[top],
-                "kinship": each["kinship"],
-                "stopped": each["stopped"],
+                "kinship": each.kinship,
+                "stopped": each.stopped,
             }
         )
-    first = {**record, "members": [e for e in record["members"] if e["generation"] < 2]}
-    at_the_top = {name for each in record["generations"] for name in each["top"]}
-    explored = [name for name, each in members.items() if each["explores"]]
-    pairs = [(e["generation"], e["kinship"], e["gain"], e["explores"]) for e in members.values()]
+    first = [each for each in record.members if each.generation < 2]
+    at_the_top = {name for each in record.generations for name in each.top}
+    explored = [name for name, each in members.items() if each.explores]
+    pairs = [(e.generation, e.kinship, e.gain, e.explores) for e in members.values()]
     return {
         "generations": told,
-        "correlation": kinship_and_gain(record),
+        "correlation": kinship_and_gain(record.members),
         "correlation of the first": kinship_and_gain(first),
         "explored": len(explored),
         "explored and in the top": len(at_the_top & {*explored}),
@@ -100,21 +99,21 @@ def _generations(
     }
 
 
-def _soup(record: Mapping[str, Any], out: Path, plugins: Plugins, reports: str) -> dict[str, Any]:
-    members = {each["name"]: each for each in record["members"]}
+def _soup(record: Bred, out: Path, plugins: Plugins, reports: str) -> dict[str, Any]:
+    members = {each.name: each for each in record.members}
     text = (out / "best.yaml").read_text(encoding="utf-8")
     return {
         "examined": len(members),
-        "ingredients": [Path(each).name for each in record["ingredients"]],
-        "chosen": members[record["best"]]["scores"][SCORE],
+        "ingredients": [Path(each).name for each in record.ingredients],
+        "chosen": members[str(record.best)].known[SCORE],
         "reported": scores_of([text], out, plugins, reports)[0],
     }
 
 
-def _recipe(member: Mapping[str, Any], out: Path) -> str:
-    if member["recipe"] is None:
-        return averaged_text([member["name"]], None)
-    return (out / str(member["recipe"])).read_text(encoding="utf-8")
+def _recipe(member: Member, out: Path) -> str:
+    if member.recipe is None:
+        return averaged_text([member.name], None)
+    return (out / str(member.recipe)).read_text(encoding="utf-8")
 
 
 def scores_of(texts: Sequence[str], scratch: Path, plugins: Plugins, asked: str) -> list[float]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mergegraph.breed.defaults import AVERAGE
 from mergegraph.breed.members import Birth
 from mergegraph.breed.recipes import averaged_text
-from mergegraph.breed.record import gain_of, told_examinations, told_member, told_objective
+from mergegraph.breed.record import gain_of, told_member
 from mergegraph.breed.scoring import Scored, Scoring
 from mergegraph.breed.soup import Soup, Try, greedy_soup
 from mergegraph.breed.telling import member_line
 from mergegraph.breed.wishes import Wishes
 from mergegraph.errors import RunError
+from mergegraph.search import record
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import Examination, Objective
-from mergegraph.search.folder import BEST, write_record, write_text
+from mergegraph.search.folder import BEST, write_text
+from mergegraph.search.record import Bred, Generation, Member, write_record
 
 
 @dataclass
@@ -83,28 +84,26 @@ class Kitchen:
         write_text(self.folder / BEST, self.recipe(models))
         best = self.name_of(soup)
         self.report(best, models)
-        top = [best]
-        first = {"number": 0, "new": [*self.wishes.models], "top": [models[0]]}
-        tried = [each for each in self.births if self.births[each].parents]
-        last = {"number": 1, "new": tried, "top": top}
-        told: dict[str, Any] = {
-            "kind": "breed",
-            "strategy": self.wishes.strategy,
-            "base": self.wishes.base,
-            "method": AVERAGE,
-            "metric": None,
-            "accept": self.wishes.accept,
-            **told_examinations(self.chooses, self.reports),
-            "objectives": [told_objective(self.objective)],
-            "members": [self.told(each) for each in self.births.values()],
-            "generations": [{**each, "kinship": None, "stopped": None} for each in (first, last)],
-            "kinship": None,
-            "order": [self.wishes.models[each] for each in soup.order],
-            "ingredients": models,
-            "tries": [self.told_try(each) for each in soup.tries],
-            "best": best,
-            "reported": {name: dict(scores) for name, scores in self.reported.items()},
-        }
+        tried = tuple(each for each in self.births if self.births[each].parents)
+        told = Bred(
+            strategy=self.wishes.strategy,
+            base=self.wishes.base,
+            method=AVERAGE,
+            accept=self.wishes.accept,
+            chosen_by=self.chooses.text,
+            reported_by=self.reports.text,
+            objectives=(self.objective,),
+            members=tuple(map(self.told, self.births.values())),
+            generations=(
+                Generation(0, self.wishes.models, (models[0],)),
+                Generation(1, tried, (best,)),
+            ),
+            order=tuple(self.wishes.models[each] for each in soup.order),
+            ingredients=tuple(models),
+            tries=tuple(map(self.told_try, soup.tries)),
+            best=best,
+            reported=self.reported,
+        )
         write_record(self.folder, told)
 
     def name_of(self, soup: Soup) -> str:
@@ -121,21 +120,21 @@ class Kitchen:
             found = self.scoring.of([Asked(best, self.recipe(models))], self.reports)[0]
             self.reported[best] = _scores(best, found)
 
-    def told(self, birth: Birth) -> dict[str, Any]:
+    def told(self, birth: Birth) -> Member:
         """What there is to tell of a model or an average."""
         scored = self.scored[birth.name]
         gain = gain_of(birth, self.scored, self.objective)
         return told_member(birth, scored, gain=gain, kinship=None, recipe=None)
 
-    def told_try(self, each: Try) -> dict[str, Any]:
+    def told_try(self, each: Try) -> record.Try:
         """What there is to tell of a try."""
         sign = -1 if self.objective.is_lower_better else 1
-        return {
-            "candidate": self.wishes.models[each.candidate],
-            "with": [self.wishes.models[i] for i in each.with_ingredients],
-            "score": None if each.score is None else sign * each.score,
-            "accepted": each.is_accepted,
-        }
+        return record.Try(
+            candidate=self.wishes.models[each.candidate],
+            ingredients=tuple(self.wishes.models[i] for i in each.with_ingredients),
+            score=None if each.score is None else sign * each.score,
+            accepted=each.is_accepted,
+        )
 
 
 def _scores(name: str, scored: Scored) -> Mapping[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mergegraph.breed.kin import Kin
 from mergegraph.breed.members import Birth, Member, Pair
@@ -15,18 +14,18 @@ from mergegraph.breed.record import (
     RECIPES,
     gain_of,
     matrix_of,
-    told_examinations,
     told_member,
-    told_objective,
 )
 from mergegraph.breed.scoring import Scored, Scoring
 from mergegraph.breed.telling import generation_line, member_line
 from mergegraph.breed.topk import Generation, Rules, generations
 from mergegraph.breed.wishes import EUCLIDEAN, TOP, Wishes
 from mergegraph.errors import RunError
+from mergegraph.search import record
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import Examination, Objective
-from mergegraph.search.folder import BEST, RECORD, write_record, write_text
+from mergegraph.search.folder import BEST, RECORD, write_text
+from mergegraph.search.record import Bred, Kinships, write_record
 
 Say = Callable[[str], None]
 
@@ -155,34 +154,29 @@ class Population:
         if self.kin:
             pairs = {(a, b): self.kin.known((a, b)) for a in names for b in names if a != b}
         wishes = self.wishes
-        told: dict[str, Any] = {
-            "kind": "breed",
-            "strategy": wishes.strategy,
-            "base": wishes.base,
-            "method": wishes.method,
-            "parameters": dict(wishes.parameters),
-            "metric": wishes.metric if self.kin else None,
-            "early_stop": wishes.early_stop,
-            "explore": wishes.explores,
-            "k": wishes.k,
-            "seed": wishes.seed,
-            **told_examinations(self.chooses, self.reports),
-            "objectives": [told_objective(self.objective)],
-            "members": [self.told(birth) for birth in self.births.values()],
-            "generations": [told_generation(each) for each in self.past],
-            "kinship": {
-                "metric": wishes.metric,
-                "names": names,
-                "matrix": matrix_of(names, pairs),
-            }
+        told = Bred(
+            strategy=wishes.strategy,
+            base=wishes.base,
+            method=wishes.method,
+            parameters=wishes.parameters,
+            early_stop=wishes.early_stop,
+            explore=wishes.explores,
+            k=wishes.k,
+            seed=wishes.seed,
+            chosen_by=self.chooses.text,
+            reported_by=self.reports.text,
+            objectives=(self.objective,),
+            members=tuple(map(self.told, self.births.values())),
+            generations=tuple(map(told_generation, self.past)),
+            kinship=Kinships(wishes.metric, tuple(names), matrix_of(names, pairs))
             if self.kin
             else None,
-            "best": top[0].name if top else None,
-            "reported": {name: dict(scores) for name, scores in self.reported.items()},
-        }
+            best=top[0].name if top else None,
+            reported=self.reported,
+        )
         write_record(self.folder, told)
 
-    def told(self, birth: Birth) -> dict[str, Any]:
+    def told(self, birth: Birth) -> record.Member:
         """What there is to tell of a member."""
         known = self.kin.known(birth.parents) if self.kin and len(birth.parents) == 2 else None  # noqa: PLR2004
         scored = self.scored[birth.name]
@@ -196,15 +190,15 @@ class Population:
         )
 
 
-def told_generation(generation: Generation) -> dict[str, Any]:
+def told_generation(generation: Generation) -> record.Generation:
     """What there is to tell of a generation."""
-    return {
-        "number": generation.number,
-        "new": [each.name for each in generation.new],
-        "top": [each.name for each in generation.top],
-        "kinship": generation.kinship,
-        "stopped": generation.stopped,
-    }
+    return record.Generation(
+        number=generation.number,
+        new=tuple(each.name for each in generation.new),
+        top=tuple(each.name for each in generation.top),
+        kinship=generation.kinship,
+        stopped=generation.stopped,
+    )
 
 
 def rules_of(wishes: Wishes) -> Rules:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mergegraph.breed.members import Birth, merge_gain
 from mergegraph.breed.scoring import Scored
-from mergegraph.search.examining import Examination, Objective
+from mergegraph.search.examining import Objective
 from mergegraph.search.folder import BEST, RECORD
+from mergegraph.search.record import Member
 
 RECIPES = "recipes"
 GENERATION = "generation-{}.yaml"
@@ -23,16 +23,6 @@ def clear(folder: Path, but: Collection[str] = ()) -> None:
             path.unlink()
 
 
-def told_objective(objective: Objective) -> dict[str, Any]:
-    """What is looked for."""
-    return {"name": objective.name, "lower_is_better": objective.is_lower_better}
-
-
-def told_examinations(chooses: Examination, reports: Examination) -> dict[str, str]:
-    """What chose and what reported."""
-    return {"chosen_by": chooses.text, "reported_by": reports.text}
-
-
 def told_member(
     birth: Birth,
     scored: Scored,
@@ -40,20 +30,20 @@ def told_member(
     gain: float | None,
     kinship: float | None,
     recipe: str | None,
-) -> dict[str, Any]:
+) -> Member:
     """A member, or one that could not be made."""
-    return {
-        "name": birth.name,
-        "generation": birth.generation,
-        "parents": list(birth.parents),
-        "explores": birth.explores,
-        "recipe": recipe,
-        "scores": None if scored.scores is None else dict(scored.scores),
-        "problem": scored.problem,
-        "gain": gain,
-        "kinship": kinship,
-        "seconds": round(scored.seconds, 3),
-    }
+    return Member(
+        name=birth.name,
+        generation=birth.generation,
+        parents=birth.parents,
+        explores=birth.explores,
+        recipe=recipe,
+        scores=scored.scores,
+        problem=scored.problem,
+        gain=gain,
+        kinship=kinship,
+        seconds=round(scored.seconds, 3),
+    )
 
 
 def gain_of(birth: Birth, scored: Mapping[str, Scored], objective: Objective) -> float | None:
@@ -67,6 +57,6 @@ def gain_of(birth: Birth, scored: Mapping[str, Scored], objective: Objective) ->
 
 def matrix_of(
     names: Sequence[str], kinship: Mapping[tuple[str, str], float | None]
-) -> list[list[float | None]]:
+) -> tuple[tuple[float | None, ...], ...]:
     """The kinship of every two of some names, 1 of one with itself left to who draws it."""
-    return [[kinship.get((a, b), kinship.get((b, a))) for b in names] for a in names]
+    return tuple(tuple(kinship.get((a, b), kinship.get((b, a))) for b in names) for a in names)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import correlation, fmean
-from typing import Any
 
 from mergegraph.breed.members import Birth
 from mergegraph.breed.scoring import Scored
 from mergegraph.breed.topk import EARLY, LAST, SAME, Generation
 from mergegraph.search.examining import Objective
+from mergegraph.search.record import Bred, Member
+from mergegraph.search.record import Generation as Written
 
-Record = Mapping[str, Any]
 _FEWEST = 4  # pairs of numbers whose correlation says something
 
 
@@ -51,56 +51,56 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def members_table(record: Record) -> str:
+def members_table(record: Bred) -> str:
     """Every member with its parents, their kinship, its score, and what it gained."""
-    objective = record["objectives"][0]
-    name = objective["name"]
-    reported = record["reported"]
+    objective = record.objectives[0]
+    name = objective.name
+    reported = record.reported
     rows = [["member", "parents", "kinship", name, "gain", *(["reported"] if reported else [])]]
-    for each in record["members"]:
-        scores = each["scores"]
+    for each in record.members:
+        scores = each.scores
         row = [
-            each["name"] + (" *" if each["name"] == record["best"] else ""),
-            " × ".join(each["parents"]),
-            _figure(each["kinship"], ".3f"),
+            each.name + (" *" if each.name == record.best else ""),
+            " × ".join(each.parents),
+            _figure(each.kinship, ".3f"),
             "none" if scores is None else _figure(scores.get(name), ".4g"),
-            _figure(each["gain"], "+.4g"),
+            _figure(each.gain, "+.4g"),
         ]
         if reported:
-            row.append(_figure(reported.get(each["name"], {}).get(name), ".4g"))
+            row.append(_figure(reported.get(each.name, {}).get(name), ".4g"))
         rows.append(row)
     return table(rows)
 
 
-def summary(record: Record) -> Iterator[str]:
+def summary(record: Bred) -> Iterator[str]:
     """Sentences on what a search came to."""
-    if "ingredients" in record:
-        count = len(record["order"])
-        yield f"{len(record['ingredients'])} of {count} models are in the soup: " + ", ".join(
-            record["ingredients"]
+    if record.ingredients:
+        count = len(record.order)
+        yield f"{len(record.ingredients)} of {count} models are in the soup: " + ", ".join(
+            record.ingredients
         )
     else:
-        yield _why(record, record["generations"][-1])
-    if failed := [each for each in record["members"] if each["scores"] is None]:
-        yield f"{len(failed)} merges were left out: {failed[0]['name']} {failed[0]['problem']}"
-    gains = [each["gain"] for each in record["members"] if each["gain"] is not None]
+        yield _why(record, record.generations[-1])
+    if failed := [each for each in record.members if each.scores is None]:
+        yield f"{len(failed)} merges were left out: {failed[0].name} {failed[0].problem}"
+    gains = [each.gain for each in record.members if each.gain is not None]
     if gains:
         up = sum(each > 0 for each in gains)
         yield (
             f"{up} of {len(gains)} merges are better than their parents on average; "
             f"the mean gain is {fmean(gains):+.4g}"
         )
-    if (found := kinship_and_gain(record)) is not None:
+    if (found := kinship_and_gain(record.members)) is not None:
         yield f"the correlation of kinship with gain is {found:.2f}"
     yield from _reported(record)
 
 
-def kinship_and_gain(record: Record) -> float | None:
+def kinship_and_gain(members: Sequence[Member]) -> float | None:
     """How kinship of parents and gain go together; None where too little is known."""
     told = [
-        (each["kinship"], each["gain"])
-        for each in record["members"]
-        if each["kinship"] is not None and each["gain"] is not None
+        (each.kinship, each.gain)
+        for each in members
+        if each.kinship is not None and each.gain is not None
     ]
     kinships, gains = [a for a, _ in told], [b for _, b in told]
     if len(told) < _FEWEST or len(set(kinships)) == 1 or len(set(gains)) == 1:
@@ -108,39 +108,39 @@ def kinship_and_gain(record: Record) -> float | None:
     return correlation(kinships, gains)
 
 
-def _why(record: Record, last: Record) -> str:
-    number = last["number"]
-    if last["stopped"] == EARLY:
-        bound = record["early_stop"]
+def _why(record: Bred, last: Written) -> str:
+    number = last.number
+    if last.stopped == EARLY:
+        bound = record.early_stop
         saved = left_out(record)
         told = f"{saved} further merges of the next generation" if saved else "what would follow"
-        fact = f"the kinship of the top, {last['kinship']:.3f}, has passed {bound:g}"
+        fact = f"the kinship of the top, {last.kinship:.3f}, has passed {bound:g}"
         return f"stopped early after generation {number}: {fact}; {told} not made"
-    if last["stopped"] == SAME:
+    if last.stopped == SAME:
         return f"stopped after generation {number}: it left the top as it was"
-    if last["stopped"] == LAST:
+    if last.stopped == LAST:
         return f"stopped after generation {number}, the last that was asked for"
     return f"generation {number} is done"
 
 
-def left_out(record: Record) -> int:
+def left_out(record: Bred) -> int:
     """How many merges the generation after the last would have begun with."""
-    merged = {frozenset(each["parents"]) for each in record["members"]}
-    top = record["generations"][-1]["top"]
+    merged = {frozenset(each.parents) for each in record.members}
+    top = record.generations[-1].top
     pairs = {frozenset((a, b)) for a in top for b in top if a != b}
-    return len(pairs - merged) + bool(record["explore"])
+    return len(pairs - merged) + bool(record.explore)
 
 
-def _reported(record: Record) -> Iterator[str]:
-    reported, best = record["reported"], record["best"]
-    if best not in reported:
+def _reported(record: Bred) -> Iterator[str]:
+    reported, best = record.reported, record.best
+    if best is None or best not in reported:
         return
-    objective = record["objectives"][0]
-    name, sign = objective["name"], -1 if objective["lower_is_better"] else 1
+    objective = record.objectives[0]
+    name, sign = objective.name, -1 if objective.is_lower_better else 1
     if any(name not in each for each in reported.values()):
         return
     others = {n: each[name] for n, each in reported.items() if n != best}
-    told = f"{record['reported_by']}: {best} has {name} {reported[best][name]:.4g}"
+    told = f"{record.reported_by}: {best} has {name} {reported[best][name]:.4g}"
     if others:
         second = max(others, key=lambda each: sign * others[each])
         told += f", the best of the models it began with, {second}, {others[second]:.4g}"

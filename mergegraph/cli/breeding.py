@@ -187,8 +187,9 @@ class _Job:
 def _search(job: _Job, wishes: Wishes, questions: Questions, *, makes_model: bool) -> None:
     """Search, tell what came of it, and make the best model."""
     from mergegraph.breed import command, telling
-    from mergegraph.search.folder import BEST, MODEL, read_record
+    from mergegraph.search.folder import BEST, MODEL
     from mergegraph.search.laboratory import clear
+    from mergegraph.search.record import Bred, read_record
 
     search = command.prepare(
         wishes, questions, job.plugins, job.settings, out=job.out, restart=job.restart
@@ -203,6 +204,7 @@ def _search(job: _Job, wishes: Wishes, questions: Questions, *, makes_model: boo
     )
     if not job.quiet:
         record = read_record(job.out)
+        assert isinstance(record, Bred), "it has just been written"
         typer.echo(telling.members_table(record))
         for line in telling.summary(record):
             typer.echo(line)

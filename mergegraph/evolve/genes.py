@@ -34,18 +34,6 @@ class Gene:
     choices: tuple[str, ...] | None = None
     value: Callable[[Coordinate], Any] = lambda coordinate: coordinate
 
-    @property
-    def described(self) -> dict[str, Any]:
-        """What records tell of it."""
-        choices = None if self.choices is None else list(self.choices)
-        return {
-            "name": self.name,
-            "form": self.form,
-            "low": self.low,
-            "high": self.high,
-            "choices": choices,
-        }
-
     def within(self, share: float) -> Coordinate:
         """The coordinate at a share of the way through its bounds or levels, from 0 to 1."""
         if self.levels is not None:

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mergegraph.evolve import genes as searched
 from mergegraph.evolve.journal import Entry, Known
 from mergegraph.evolve.request import Asking
 from mergegraph.evolve.searching import Found
-from mergegraph.search.folder import BEST, write_record, write_text
+from mergegraph.search.folder import BEST, write_text
+from mergegraph.search.record import Evolved, Gene, Trial, write_record
 
 TABLE, FRONT = "trials.csv", "pareto"
 
@@ -51,40 +53,40 @@ def recipe_of(asking: Asking, found: Found, number: int) -> str:
     return f"{came}, {told} by {asking.chooses.text}\n{text}"
 
 
-def record_of(asking: Asking, known: Known, found: Found) -> dict[str, Any]:
+def record_of(asking: Asking, known: Known, found: Found) -> Evolved:
     """The record that reports are drawn from."""
-    return {
-        "kind": "evolve",
-        "recipe": Path(asking.file).name,
-        "sampler": asking.way.sampler,
-        "seed": asking.way.seed,
-        "chosen_by": asking.chooses.text,
-        "reported_by": asking.reports.text,
-        "objectives": [
-            {"name": each.name, "lower_is_better": each.is_lower_better}
-            for each in asking.objectives
-        ],
-        "genes": [each.described for each in asking.space.genes],
-        "trials": [_trial(each) for each in found.trials],
-        "best": list(found.best),
-        "reported": _scores(
-            {name: each for name, each in known.reported.items() if int(name) in found.best}
-        ),
-        "parents": _scores(known.parents),
-        "reported_parents": _scores(known.reported_parents),
-    }
+    reported = {int(name): each for name, each in _scores(known.reported).items()}
+    return Evolved(
+        recipe=Path(asking.file).name,
+        sampler=asking.way.sampler,
+        seed=asking.way.seed,
+        chosen_by=asking.chooses.text,
+        reported_by=asking.reports.text,
+        objectives=tuple(asking.objectives),
+        genes=tuple(map(_gene, asking.space.genes)),
+        trials=tuple(map(_trial, found.trials)),
+        best=tuple(found.best),
+        reported={number: each for number, each in reported.items() if number in found.best},
+        parents=_scores(known.parents),
+        reported_parents=_scores(known.reported_parents),
+    )
 
 
-def _trial(entry: Entry) -> dict[str, Any]:
-    return {
-        "number": entry.number,
-        "generation": entry.generation,
-        "genes": dict(entry.genes),
-        "scores": None if entry.scores is None else dict(entry.scores),
-        "problem": entry.problem,
-        "repeats": entry.repeats,
-        "seconds": entry.seconds,
-    }
+def _gene(gene: searched.Gene) -> Gene:
+    choices = None if gene.choices is None else tuple(gene.choices)
+    return Gene(gene.name, gene.form, gene.low, gene.high, choices)
+
+
+def _trial(entry: Entry) -> Trial:
+    return Trial(
+        number=entry.number,
+        generation=entry.generation,
+        genes=entry.genes,
+        scores=entry.scores,
+        problem=entry.problem,
+        repeats=entry.repeats,
+        seconds=entry.seconds,
+    )
 
 
 def _scores(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

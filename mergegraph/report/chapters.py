@@ -6,7 +6,6 @@ from mergegraph.machine import sized
 from mergegraph.report.markup import number, percent
 from mergegraph.report.measuring import Measured
 from mergegraph.report.page import Chapter, Fact, Section
-from mergegraph.report.records import Bred, Evolved
 from mergegraph.report.sections.breeding import breeding_facts, breeding_sections
 from mergegraph.report.sections.evolving import evolving_facts, evolving_sections
 from mergegraph.report.sections.keeping import conflict_rate, keeping_section, kept_rate
@@ -16,6 +15,7 @@ from mergegraph.report.sections.making import counted, making_section
 from mergegraph.report.sections.parameters import parameters_section
 from mergegraph.report.sections.work import Ran, work_section
 from mergegraph.report.targets import Opened
+from mergegraph.search.record import Bred, Evolved
 
 _PAIR = 2
 
@@ -41,8 +41,10 @@ def _of_search(name: str, record: Evolved | Bred) -> Chapter:
         lead = f"{recipe} with its open values filled in by {record.sampler}{seed}."
         facts, sections = evolving_facts(record), evolving_sections(record)
         return Chapter(name, "Search of values", lead, facts, sections)
-    method = f" by {record.method}" if record.method else ""
-    lead = f"Generations of merges{method}, strategy {record.strategy}, over {record.base}."
+    lead = f"Generations of merges by {record.method} over {record.base}."
+    if record.ingredients:
+        count = f"{len(record.ingredients)} of {len(record.order)}"
+        lead = f"A greedy soup: the {record.method} average of {count} models."
     return Chapter(name, "Breeding", lead, breeding_facts(record), breeding_sections(record))
 
 

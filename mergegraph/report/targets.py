@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mergegraph.breed.rounds import ROUNDS
 from mergegraph.errors import MergeGraphError
 from mergegraph.models.model import Model
 from mergegraph.plugins import Plugins
@@ -15,7 +16,8 @@ from mergegraph.provenance.manifest import MANIFEST, Manifest, read_manifest
 from mergegraph.recipe import read_recipe
 from mergegraph.report.gathering import Looked, look, model_of
 from mergegraph.report.measuring import Reading, plan_reading
-from mergegraph.report.records import RECORD, Bred, Evolved, read_record
+from mergegraph.search.folder import RECORD
+from mergegraph.search.record import Bred, Evolved, read_record
 from mergegraph.settings import Settings
 from mergegraph.trust.recall import recalled, working_in
 from mergegraph.trust.reproduction import request_of
@@ -55,6 +57,9 @@ def open_target(path: Path, wanted: Wanted, plugins: Plugins) -> Opened:
         return Opened(path.resolve().name, Path.cwd(), record=read_record(path))
     if (path / MANIFEST).is_file():
         return _result(path, wanted, plugins)
+    if (path / ROUNDS).is_file():
+        fact = "holds rounds of contributions"
+        raise MergeGraphError(f"{path}: {fact}; name what came of one, such as {path}/round-1")
     if path.is_dir():
         fact = f"holds neither {MANIFEST} nor {RECORD}"
         raise MergeGraphError(f"{path}: {fact}; name a recipe, a result, or the folder of a search")

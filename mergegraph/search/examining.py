@@ -88,6 +88,10 @@ class Objective:
         """This score, so that more is better."""
         return -self.of(scores) if self.is_lower_better else self.of(scores)
 
+    def best(self, values: Iterable[float]) -> float:
+        """The best of some values of it."""
+        return min(values) if self.is_lower_better else max(values)
+
 
 def read_examination(text: str, plugins: Plugins, *, split: int = CHOOSES) -> Examination:
     """The examination that words say; without data it looks at the evaluator's own `split`.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mergegraph.secrecy import without_secrets
 
@@ -27,13 +24,3 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-
-
-def write_record(folder: Path, told: Mapping[str, Any]) -> None:
-    """Write the record of a search, which reports are drawn from."""
-    write_text(folder / RECORD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_record(folder: Path) -> Mapping[str, Any]:
-    """The record of a search."""
-    return dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))

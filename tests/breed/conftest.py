@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from mergegraph import evaluator, hookimpl
 from mergegraph.breed.command import Questions, carry_out, prepare
 from mergegraph.breed.wishes import Wishes
 from mergegraph.plugins import collect, installed_plugins
-from mergegraph.search.folder import read_record
+from mergegraph.search.record import read_record
 from mergegraph.settings import Settings
 
 GOALS = {"here": [2.0, 3.0, 4.0, 1.0], "there": [1.0, 3.0, 4.0, 2.0]}
@@ -49,6 +50,11 @@ class Search:
     def run(self, restart=False, **wishes):
         search = self.prepared(restart, **wishes)
         carry_out(search, restart=restart, parallel=1, say=self.said.append)
+        return json.loads((self.folder / "search.json").read_text())
+
+    @property
+    def found(self):
+        """The record as it is read."""
         return read_record(self.folder)
 
 

@@ -161,7 +161,7 @@ def test_merge_that_cannot_be_made_is_told_and_left_out(search, checkpoint):
     assert {tuple(each["parents"]) for each in lost} == {(n, "odd") for n in "abc"}
     assert all(each["problem"] and each["recipe"] is None for each in lost)
     assert any("model-1-3 = a × odd: left out" in line for line in search.said)
-    assert "3 merges were left out" in "\n".join(summary(record))
+    assert "3 merges were left out" in "\n".join(summary(search.found))
 
 
 @pytest.mark.parametrize("explores", [True, False])
@@ -177,7 +177,7 @@ def test_record_tells_gain_kinship_and_reports(search, explores):
     assert all(each["kinship"] is not None for each in record["members"] if each["parents"])
     assert record["reported"].keys() == {*search.models, record["best"]}
     assert (search.folder / child["recipe"]).exists()
-    assert record["best"] + " *" in members_table(record)
+    assert record["best"] + " *" in members_table(search.found)
 
 
 def test_less_may_be_better(search, plugins, tmp_path):

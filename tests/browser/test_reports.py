@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from mergegraph.cli import main
 from mergegraph.testing import tiny_family
 
 ROOT = Path(__file__).parent.parent.parent
+REAL = Path(__file__).parent / "records"  # of searches for merges of the demo family
+RECORDS = sorted(each.stem for each in REAL.glob("*.json"))
 SHOTS = ROOT / "build" / "reports"
 EVIL = "<script>executed=1</script><img src=x onerror=executed=1>"
 MANY = """
@@ -55,11 +58,13 @@ def pages(tmp_path_factory):
         for name, record in (("evolved", evolved(60)), ("pareto", pareto), ("hostile", hostile)):
             written(root / name, record)
         written(root / "bred", bred(6))
+        for path in REAL.glob("*.json"):
+            written(root / path.stem, json.loads(path.read_text(encoding="utf-8")))
         for name, target in {
             "recipe": str(ROOT / "recipes" / "ties.yaml"),
             "generations": str(ROOT / "recipes" / "generations.yaml"),
             "layers": "many.yaml",
-            **{name: name for name in ("evolved", "pareto", "bred", "hostile")},
+            **{name: name for name in ("evolved", "pareto", "bred", "hostile", *RECORDS)},
         }.items():
             done(["report", target, "--out", f"{name}.html", "--quiet"])
         run = ["--out", "made", "--report", "run.html", "--quiet", "--threads", "2"]
@@ -67,7 +72,7 @@ def pages(tmp_path_factory):
     return root
 
 
-NAMES = ["recipe", "generations", "layers", "run", "evolved", "pareto", "bred", "hostile"]
+NAMES = ["recipe", "generations", "layers", "run", "evolved", "pareto", "bred", "hostile", *RECORDS]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-ACCURACY = {"name": "accuracy", "lower_is_better": False}
-PERPLEXITY = {"name": "perplexity", "lower_is_better": True}
+ACCURACY = {"name": "accuracy", "is_lower_better": False}
+PERPLEXITY = {"name": "perplexity", "is_lower_better": True}
 
 
 def evolved(count=24, objectives=(ACCURACY,), **changed):
@@ -30,6 +30,7 @@ def evolved(count=24, objectives=(ACCURACY,), **changed):
     best = max(scored, key=lambda each: each["scores"]["accuracy"])["number"]
     return {
         "kind": "evolve",
+        "format": 1,
         "recipe": "search.yaml",
         "sampler": "cmaes",
         "seed": 0,
@@ -69,10 +70,11 @@ def bred(deep=4, **changed):
     ]
     return {
         "kind": "breed",
+        "format": 1,
         "strategy": "topk",
         "base": "demo:base",
         "method": "slerp",
-        "metric": "pcc",
+        "early_stop": 0.9,
         "chosen_by": "demo:validation",
         "reported_by": "demo:test",
         "objectives": [ACCURACY],

@@ -32,6 +32,8 @@ def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny_family(tmp_path / "models", layers=2, hidden=16)
     (tmp_path / "r.yaml").write_text(RECIPE)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "rounds.json").write_text("{}")
     return tmp_path
 
 
@@ -60,7 +62,12 @@ def test_a_recipe_is_drawn_and_not_run(work):
     assert {"Kinship of the models", "Sign conflicts", "What r (ties) keeps"} <= set(
         titles(work / "report.html")
     )
-    assert sorted(each.name for each in work.iterdir()) == ["models", "r.yaml", "report.html"]
+    assert sorted(each.name for each in work.iterdir()) == [
+        "models",
+        "r.yaml",
+        "report.html",
+        "shared",
+    ]
 
 
 def test_equal_input_gives_equal_bytes(work):
@@ -178,17 +185,6 @@ def test_a_search_that_has_only_begun_is_drawn(work):
     assert run("report", "s", "b", "--quiet") == 0
 
 
-def test_a_breeding_that_examined_nothing_is_drawn(work):
-    record = bred(objectives=[], chosen_by=None, reported_by=None, best=None, reported=None)
-    for each in record["members"]:
-        each |= {"scores": None, "gain": None}
-    for i, row in enumerate(record["kinship"]["matrix"]):
-        row[i] = None
-    written(work / "b", record)
-    assert run("report", "b", "--quiet") == 0
-    assert "Nothing was examined" in (work / "report.html").read_text()
-
-
 def test_quick_reads_no_weights(work):
     """Entries that no reading could pass are not looked at."""
     spoil(work / "models" / "tuned-1" / "model.safetensors")
@@ -203,6 +199,7 @@ def test_quick_reads_no_weights(work):
     [
         (["nowhere.yaml"], "is not there"),
         (["models"], "holds neither"),
+        (["shared"], "such as shared/round-1"),
         (["r.yaml", "--out", "models"], "cannot be written"),
         (["r.yaml", "--out", "r.yaml"], "is no report"),
         (["r.yaml", "--base", "models/bass"], "--base"),

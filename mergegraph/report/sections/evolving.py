@@ -10,9 +10,10 @@ from mergegraph.report.curves import Chart, Curve, Dot, chart
 from mergegraph.report.figures import Table, figure, panels, sentence, table_figure
 from mergegraph.report.markup import Markup, number
 from mergegraph.report.page import Fact, Section
-from mergegraph.report.records import Evolved, Objective, Scores, Trial
 from mergegraph.report.scatter import Spot, scatter
 from mergegraph.report.sections.genes import gene_figures, score_of, tip_of
+from mergegraph.search.examining import Objective
+from mergegraph.search.record import Evolved, Scores, Trial
 
 _TOP = 10
 
@@ -44,8 +45,6 @@ def evolving_sections(found: Evolved) -> list[Section]:
 
 def data_sentence(chosen_by: str, reported_by: str) -> str:
     """Which data chose, and which reported."""
-    if not chosen_by:
-        return "Nothing was examined: no data chose, and none reported."
     if not reported_by:
         return f"Chosen by {chosen_by}. No other data has reported on what was chosen."
     if chosen_by == reported_by:
@@ -71,18 +70,20 @@ def evolving_facts(found: Evolved) -> list[Fact]:
     ]
     if scored:
         facts.append(
-            Fact(f"best {first.name}", number(first.best(scored)), f"by {found.chosen_by}")
+            Fact(f"best {first.name}", number(first.best(scored)), "by the data that chose")
         )
     reported = [
         found.reported[n][first.name] for n in found.best if first.name in found.reported.get(n, {})
     ]
     if reported:
         facts.append(
-            Fact(f"reported {first.name}", number(first.best(reported)), f"by {found.reported_by}")
+            Fact(
+                f"reported {first.name}", number(first.best(reported)), "by the data that reported"
+            )
         )
     parents = [s[first.name] for s in found.parents.values() if first.name in s]
     if parents:
-        facts.append(Fact("best parent", number(first.best(parents)), f"by {found.chosen_by}"))
+        facts.append(Fact("best parent", number(first.best(parents)), "by the data that chose"))
     return facts
 
 
@@ -97,7 +98,7 @@ def _curves(found: Evolved, scored: Sequence[Trial]) -> Markup:
         best, points = None, []
         for each in sorted(scored, key=lambda trial: trial.number):
             value = score_of(each, objective)
-            best = value if best is None or objective.better(value, best) else best
+            best = value if best is None else objective.best((value, best))
             points.append((float(each.number), best))
         parents = [s[objective.name] for s in found.parents.values() if objective.name in s]
         marks = [(objective.best(parents), "best parent")] if parents else []
@@ -167,8 +168,8 @@ def _reported(found: Evolved) -> Markup:
         rows.append([name, *_row(found, own), *(scores.get(k) for k in names)])
     columns = [
         "model",
-        *(f"{each.name}, {found.chosen_by}" for each in found.objectives),
-        *(f"{name}, {found.reported_by}" for name in names),
+        *(f"{each.name} (chose)" for each in found.objectives),
+        *(f"{name} (reported)" for name in names),
     ]
     chosen_rows = range(len(found.reported))
     about = data_sentence(found.chosen_by, found.reported_by)
@@ -202,7 +203,8 @@ def _table(
     ]
     columns = ["trial", *names, *genes, "remark"]
     chosen = [i for i, each in enumerate(trials) if each.number in marked]
-    return Table(caption, columns, rows, texts=(0, len(columns) - 1), chosen=chosen)
+    words = {columns.index(each.name) for each in found.genes if each.choices}
+    return Table(caption, columns, rows, texts={0, len(columns) - 1, *words}, chosen=chosen)
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,9 @@ from mergegraph.report.curves import Chart, Dot, chart
 from mergegraph.report.figures import figure, panels
 from mergegraph.report.markup import Markup, number
 from mergegraph.report.palette import step_of
-from mergegraph.report.records import Evolved, Gene, Objective, Trial
 from mergegraph.report.scatter import PALE, Pillar, parallel
+from mergegraph.search.examining import Objective
+from mergegraph.search.record import Evolved, Gene, Trial
 
 _MOST_PANELS = 12
 
@@ -23,81 +24,77 @@ def score_of(trial: Trial, objective: Objective) -> float:
 
 def gene_figures(found: Evolved, scored: Sequence[Trial]) -> Iterator[Markup]:
     """Every gene of every trial with its score, and each gene over the trials."""
-    first = found.objectives[0]
-    scores = [score_of(each, first) * (-1 if first.is_lower_better else 1) for each in scored]
-    pillars = [_pillar(gene, scored) for gene in found.genes]
-    ends = (min(scores), max(scores))
-    pillars.append(
-        Pillar(
-            first.name,
-            [_share(each, *ends) for each in scores],
-            (number(abs(ends[0])), number(abs(ends[1]))),
-        )
-    )
+    objective = found.objectives[0]
+    ranks = [_rank(each, objective) for each in scored]
     chosen = [i for i, each in enumerate(scored) if each.number in found.best]
     label = f"{len(found.genes)} genes of {len(scored)} trials"
-    picture = parallel(label, pillars, scores, chosen, lambda i: tip_of(scored[i]))
-    about = "Each line is a trial, darker the better its score; orange is what was chosen."
-    yield figure("Genes and scores", about.replace("darker", "stronger"), picture)
-    numeric = [gene for gene in found.genes if _is_numeric(gene, scored)][:_MOST_PANELS]
+    pillars = [*gene_pillars(found, scored), score_pillar(objective, scored)]
+    picture = parallel(label, pillars, ranks, chosen, lambda i: tip_of(scored[i]))
+    about = "Each line is a trial, stronger the better its score; orange is what was chosen."
+    yield figure("Genes and scores", about, picture)
+    numeric = [gene for gene in found.genes if is_numeric(gene, scored)][:_MOST_PANELS]
     if numeric:
-        low, high = ends
-        pictures = [
-            (
-                gene.name,
-                "",
-                chart(
-                    Chart(
-                        label=f"{gene.name} over the trials",
-                        across="trial",
-                        dots=[
-                            Dot(
-                                each.number,
-                                float(each.genes[gene.name]),
-                                tip_of(each),
-                                "f1"
-                                if i in chosen
-                                else f"cool{max(PALE, step_of(score, low, high))}",
-                                4.5 if i in chosen else 3.5,
-                            )
-                            for i, (each, score) in enumerate(zip(scored, scores, strict=True))
-                        ],
-                        scale=[v for v in (gene.low, gene.high) if v is not None],
-                        size=(310, 190),
-                    )
-                ),
-            )
-            for gene in numeric
-        ]
         yield panels(
             "Genes over the trials",
             "Where the search looked; stronger colours score better.",
-            pictures,
+            [(gene.name, "", _over_trials(gene, scored, ranks, chosen)) for gene in numeric],
         )
+
+
+def gene_pillars(found: Evolved, scored: Sequence[Trial]) -> list[Pillar]:
+    """An axis for each gene; trials in which it had no say have no place on it."""
+    return [_pillar(gene, scored) for gene in found.genes]
+
+
+def score_pillar(objective: Objective, scored: Sequence[Trial]) -> Pillar:
+    """The axis of the score, the best on top."""
+    ranks = [_rank(each, objective) for each in scored]
+    shares = [_share(each, min(ranks), max(ranks)) for each in ranks]
+    worst, best = (scored[ranks.index(end)] for end in (min(ranks), max(ranks)))
+    ends = (number(score_of(worst, objective)), number(score_of(best, objective)))
+    return Pillar(objective.name, shares, ends)
+
+
+def is_numeric(gene: Gene, scored: Sequence[Trial]) -> bool:
+    """Whether a gene has values that are numbers, wherever it has a say."""
+    known = [each.genes[gene.name] for each in scored if each.genes.get(gene.name) is not None]
+    return bool(known and not gene.choices) and all(
+        isinstance(each, int | float) and not isinstance(each, bool) for each in known
+    )
+
+
+def _rank(trial: Trial, objective: Objective) -> float:
+    """The score so that more is better."""
+    return -score_of(trial, objective) if objective.is_lower_better else score_of(trial, objective)
+
+
+def _over_trials(
+    gene: Gene, scored: Sequence[Trial], ranks: Sequence[float], chosen: Sequence[int]
+) -> Markup:
+    low, high = min(ranks), max(ranks)
+    dots = []
+    for i, each in enumerate(scored):
+        if (value := each.genes.get(gene.name)) is not None:
+            style = "f1" if i in chosen else f"cool{max(PALE, step_of(ranks[i], low, high))}"
+            size = 4.5 if i in chosen else 3.5
+            dots.append(Dot(each.number, float(value), tip_of(each), style, size))
+    scale = [v for v in (gene.low, gene.high) if v is not None]
+    label = f"{gene.name} over the trials"
+    return chart(Chart(label=label, across="trial", dots=dots, scale=scale, size=(310, 190)))
 
 
 def _pillar(gene: Gene, scored: Sequence[Trial]) -> Pillar:
     values = [each.genes.get(gene.name) for each in scored]
-    if _is_numeric(gene, scored):
-        known = [float(each) for each in values if each is not None]
+    known = [each for each in values if each is not None]
+    if is_numeric(gene, scored):
         low = min(known) if gene.low is None else gene.low
         high = max(known) if gene.high is None else gene.high
-        return Pillar(
-            gene.name, [_share(each, low, high) for each in known], (number(low), number(high))
-        )
-    words = list(
-        dict.fromkeys([*map(str, gene.choices), *(str(v) for v in values if v is not None)])
-    )
+        shares = [None if each is None else _share(float(each), low, high) for each in values]
+        return Pillar(gene.name, shares, (number(low), number(high)))
+    words = list(dict.fromkeys([*map(str, gene.choices or ()), *map(str, known)]))
     places = {word: _share(i, 0, len(words) - 1) for i, word in enumerate(words)}
     shares = [None if value is None else places[str(value)] for value in values]
     return Pillar(gene.name, shares, ("", ""), [(places[word], word) for word in words])
-
-
-def _is_numeric(gene: Gene, scored: Sequence[Trial]) -> bool:
-    values = [each.genes.get(gene.name) for each in scored]
-    return not gene.choices and all(
-        isinstance(each, int | float) and not isinstance(each, bool) for each in values
-    )
 
 
 def _share(value: float, low: float, high: float) -> float:

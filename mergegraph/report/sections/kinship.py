@@ -54,11 +54,13 @@ def matrix_figure(
     matrix: Sequence[Sequence[float]],
     more: Sequence[Table] = (),
 ) -> Markup:
-    """A matrix of kinship, with the tree that it makes."""
-    tree = clustered([[1 - value for value in row] for row in matrix])
-    rows = [[names[i], *matrix[i]] for i in tree.leaves]
-    rows = [[row[0], *(row[1 + j] for j in tree.leaves)] for row in rows]
-    columns = ["model", *(names[j] for j in tree.leaves)]
+    """A matrix of kinship, with the tree that it makes if all of it is known."""
+    tree = None
+    if all(value == value for row in matrix for value in row):  # noqa: PLR0124 - not a number
+        tree = clustered([[1 - value for value in row] for row in matrix])
+    order = tree.leaves if tree else range(len(names))
+    rows = [[names[i], *(matrix[i][j] for j in order)] for i in order]
+    columns = ["model", *(names[j] for j in order)]
     heat = Heat(
         label=f"{title}, a heat map of {len(names)} models",
         rows=names,

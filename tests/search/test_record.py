@@ -6,12 +6,26 @@ import pytest
 from samples import bred, evolved, written
 
 from mergegraph import MergeGraphError
-from mergegraph.report.records import Bred, Evolved, read_record
+from mergegraph.search.record import Bred, Evolved, read_record, write_record
+
+MADE = [evolved(), bred()]
 
 
 def test_both_kinds_are_read(tmp_path):
     assert isinstance(read_record(written(tmp_path / "e", evolved())), Evolved)
     assert isinstance(read_record(written(tmp_path / "b", bred())), Bred)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    for record in (read_record(written(tmp_path / f"{made['kind']}-old", made)) for made in MADE):
+        write_record(tmp_path, record)
+        assert read_record(tmp_path) == record
+
+
+def test_a_record_of_a_newer_version_is_refused(tmp_path):
+    folder = written(tmp_path, evolved(format=2))
+    with pytest.raises(MergeGraphError, match=r"format 2.* up to 1; read it with the version"):
+        read_record(folder)
 
 
 @pytest.mark.parametrize(
