@@ -1,6 +1,6 @@
 """Files of lines that are never half there: JSON with a checksum each, written by one process.
 
-What follows the last whole line was cut off when that process was killed, and counts for nothing.
+A last line without an end was cut off when that process was killed, and counts for nothing.
 """
 
 from __future__ import annotations
@@ -24,18 +24,32 @@ def read_lines(path: Path) -> Iterator[tuple[Line, int]]:
 
     There are none of a file that is not there; raises MergeGraphError if it cannot be read.
     """
+    nbytes = 0
+    for text in _texts(path):
+        line = _parsed(text)
+        if line is None:
+            return
+        nbytes += len(text)
+        yield line, nbytes
+
+
+def damage_of(path: Path) -> int:
+    """The number of the first line that is damaged, and not what a kill leaves; 0 if none is."""
+    texts = _texts(path)
+    for number, text in enumerate(texts, 1):
+        if _parsed(text) is None:
+            is_cut = number == len(texts) and not text.endswith(b"\n")
+            return 0 if is_cut else number
+    return 0
+
+
+def _texts(path: Path) -> list[bytes]:
+    """The lines of a file as they are."""
     try:
         data = path.read_bytes() if path.is_file() else b""
     except OSError as error:
         raise MergeGraphError(f"{path}: cannot be read: {error.strerror}") from error
-    nbytes = 0
-    for text in data.splitlines(keepends=True):
-        try:
-            line = _parsed(text)
-        except (ValueError, RecursionError):
-            return
-        nbytes += len(text)
-        yield line, nbytes
+    return data.splitlines(keepends=True)
 
 
 def is_taken(path: Path) -> bool:
@@ -93,11 +107,15 @@ class Lines:
             self._file = None
 
 
-def _parsed(text: bytes) -> Line:
+def _parsed(text: bytes) -> Line | None:
+    """What a line tells; None if it is not whole."""
     checksum, _, line = text.partition(b" ")
     if not text.endswith(b"\n") or checksum != _checksum(line[:-1]):
-        raise ValueError
-    found: Line = json.loads(line)
+        return None
+    try:
+        found: Line = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
     return found
 
 

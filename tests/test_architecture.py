@@ -73,8 +73,8 @@ FENCES = {
     },
     "huggingface_hub": {"trust.publishing"},
     "rich": {"progress", "evolve.display"},
-    "optuna": {"evolve.pareto"},
-    "cmaes": {"evolve.evolution"},
+    "optuna": {"evolve.nsga2"},
+    "cmaes": {"evolve.cmaes"},
     "pydantic": {
         "recipe.grammar",
         "recipe.checking",

@@ -12,14 +12,16 @@ from mergegraph.breed.inputs import check_different, common_dtype, open_models
 from mergegraph.breed.kin import Kin
 from mergegraph.breed.members import Birth
 from mergegraph.breed.nearness import measure_of
-from mergegraph.breed.recipes import Merging, stage_text, stages_text
+from mergegraph.breed.recipes import Merging, averaged_text, stage_text, stages_text
 from mergegraph.breed.record import clear
 from mergegraph.breed.scoring import Scoring
 from mergegraph.breed.wishes import SOUP, Wishes, check
 from mergegraph.errors import MergeGraphError
 from mergegraph.models.model import Model
 from mergegraph.plugins import Plugins
+from mergegraph.recipe import Recipe, parse_recipe
 from mergegraph.search.compiling import Asked, Compiler, library_of
+from mergegraph.search.environment import environment_of
 from mergegraph.search.examining import Examination, Objective, objectives_of
 from mergegraph.search.journal import Bond, Journal, check_bond, digest_of
 from mergegraph.search.laboratory import Laboratory
@@ -86,11 +88,21 @@ def prepare(
         "what the evaluator looks at": digest_of(chooses.digest),
         "the score": f"{'less' if objective.is_lower_better else 'more'} {objective.name}",
         **{f"the model {name}": mark for name, mark in marks.items()},
+        **environment_of([_example(wishes, merging, plugins)], plugins, settings),
     }
     check_bond(out, bond, restart=restart)
     if wishes.strategy != SOUP:
         check_pairs(wishes, merging, plugins, settings)
     return Search(out, wishes, merging, marks, bond, chooses, reports, objective, plugins, settings)
+
+
+def _example(wishes: Wishes, merging: Merging, plugins: Plugins) -> Recipe:
+    """The first recipe that may be asked for: all others take the same methods."""
+    first, second, *_ = wishes.models
+    text = averaged_text([first, second], wishes.dtype)
+    if wishes.strategy != SOUP:
+        text = stage_text("model-1-1", [first, second], merging)
+    return parse_recipe("a pair", text, plugins.methods)
 
 
 def examinations(

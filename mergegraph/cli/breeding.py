@@ -104,7 +104,7 @@ def breed(
     memory: Memory = None,
     threads: Threads = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew, whatever the folder holds.")
+        bool, typer.Option("--restart", help="Begin anew, also in the folder of another search.")
     ] = False,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Write recipes, and no model.")

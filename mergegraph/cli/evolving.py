@@ -68,35 +68,34 @@ def evolve(
     """Search what to put into the holes of a recipe, and merge what was found."""
     from mergegraph.evolve import command
     from mergegraph.evolve.display import SearchDisplay
+    from mergegraph.evolve.options import Options
     from mergegraph.settings import Settings
 
     interruption = context.ensure_object(Interruption)
     settings = Settings(memory, threads, device, stream=stream)
-    evolution = command.prepare_evolution(
-        recipe,
-        out,
-        settings=settings,
+    options = Options(
         evaluator=evaluator,
         report_evaluator=report_evaluator,
-        maximize=maximize or (),
-        minimize=minimize or (),
+        maximize=tuple(maximize or ()),
+        minimize=tuple(minimize or ()),
         sampler=sampler,
         trials=trials,
         seed=seed,
         population=population,
         points=points,
-        parallel=parallel,
         same_data=same_data,
-        restart=restart,
     )
-    display = SearchDisplay(evolution.asking, quiet=quiet)
-    interruption.keeps(lambda: command.kept(evolution))
+    prepared = command.prepare_search(
+        recipe, out, options, settings=settings, parallel=parallel, restart=restart
+    )
+    display = SearchDisplay(prepared.request, quiet=quiet)
+    interruption.keeps(lambda: command.kept(prepared))
     interruption.before_telling(display.hide)
-    interruption.after_telling(lambda: command.leave(evolution))
+    interruption.after_telling(lambda: command.leave(prepared))
     with display:
-        found = command.search(evolution, display)
-    display.say(*command.told(evolution, found))
-    if no_model or len(evolution.asking.objectives) > 1:
-        display.say(*command.recipes(evolution, found))
+        found = command.search(prepared, display)
+    display.say(*command.told(prepared, found))
+    if no_model or len(prepared.request.objectives) > 1:
+        display.say(*command.recipes(prepared, found))
         return
-    carry_out(command.prepare_winner(evolution, settings), interruption, trace=None, quiet=quiet)
+    carry_out(command.prepare_winner(prepared, settings), interruption, trace=None, quiet=quiet)

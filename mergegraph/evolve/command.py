@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
-from mergegraph.errors import told_refusals
+from mergegraph.errors import MergeGraphError, told_refusals
 from mergegraph.evolve.display import SearchDisplay, told_scores
 from mergegraph.evolve.journal import Journal
-from mergegraph.evolve.records import recipes_of, write_records
-from mergegraph.evolve.request import Asking, asking_of
+from mergegraph.evolve.options import Options
+from mergegraph.evolve.records import clear_records, recipes_of, write_records
+from mergegraph.evolve.request import SearchRequest, request_of
 from mergegraph.evolve.searching import Found, Search
-from mergegraph.evolve.space import read_space
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.preparing import Prepared, prepare
-from mergegraph.recipe.reading import text_of
-from mergegraph.search.compiling import Compiler, library_of
+from mergegraph.search.compiling import library_of
 from mergegraph.search.folder import BEST, MODEL
 from mergegraph.search.journal import check_bond
 from mergegraph.search.laboratory import Laboratory, clear
 from mergegraph.search.marks import check_unchanged
-from mergegraph.search.questions import examinations_of
 from mergegraph.settings import Settings
 
 
 @dataclass(frozen=True)
-class Evolution:
+class PreparedSearch:
     """A search that is ready to run, in its folder."""
 
-    asking: Asking
+    request: SearchRequest
     journal: Journal
     plugins: Plugins
     settings: Settings
@@ -44,117 +40,99 @@ class Evolution:
 
 
 @told_refusals()
-def prepare_evolution(
+def prepare_search(
     recipe: Path,
     out: Path,
+    options: Options,
     *,
     settings: Settings,
-    evaluator: str,
-    report_evaluator: str | None = None,
-    maximize: Sequence[str] = (),
-    minimize: Sequence[str] = (),
-    sampler: str | None = None,
-    trials: int | None = None,
-    seed: int = 0,
-    population: int | None = None,
-    points: int | None = None,
     parallel: int = 1,
-    same_data: bool = False,
     restart: bool = False,
     plugins: Plugins | None = None,
-) -> Evolution:
+) -> PreparedSearch:
     """A search with everything checked and nothing written; raises MergeGraphError."""
     settings.check()
     plugins = plugins or installed_plugins()
-    chooses, reports = examinations_of(evaluator, report_evaluator, plugins, same_data=same_data)
-    text = text_of(str(recipe))
-    compiler = Compiler(plugins, settings)
-    space = read_space(str(recipe), text, compiler.library)
-    asking = asking_of(
-        str(recipe),
-        text,
-        space,
-        plugins,
-        compiler,
-        chooses=chooses,
-        reports=reports,
-        maximize=maximize,
-        minimize=minimize,
-        sampler=sampler,
-        seed=seed,
-        trials=trials,
-        population=population,
-        points=points,
-        place=out / MODEL,
-    )
-    asking.way.begun(space, len(asking.objectives))  # its packages are there
-    check_bond(out, asking.bond, restart=restart)
-    return Evolution(asking, Journal(out), plugins, settings, parallel, restart)
+    request = request_of(str(recipe), options, plugins, settings, place=out / MODEL)
+    check_bond(out, request.bond, restart=restart)
+    return PreparedSearch(request, Journal(out), plugins, settings, parallel, restart)
 
 
 @told_refusals()
-def search(evolution: Evolution, display: SearchDisplay) -> Found:
+def search(prepared: PreparedSearch, display: SearchDisplay) -> Found:
     """Carry out a search, or what is left of it; raises RunError if it comes to nothing."""
-    asking, journal, folder = evolution.asking, evolution.journal, evolution.folder
-    journal.open(asking.bond, restart=evolution.restart)
+    request, journal, folder = prepared.request, prepared.journal, prepared.folder
     try:
+        journal.open(request.bond, restart=prepared.restart)
+        if journal.is_new:
+            clear_records(folder)
+        display.goes_on(len(journal.known.trials))
         known = {
             each.key: each.scores
             for each in journal.known.trials.values()
             if each.scores is not None and each.key
         }
         with Laboratory(
-            evolution.plugins,
-            evolution.settings,
+            prepared.plugins,
+            prepared.settings,
             scratch=folder,
-            parallel=evolution.parallel,
+            parallel=prepared.parallel,
             known=known,
             say=display.say,
         ) as laboratory:
-            made = Search(asking, journal, laboratory, display.trial)
-            made.on_generation = _after(made, evolution, display)
+            made = Search(
+                request,
+                journal,
+                laboratory,
+                on_known=display.known,
+                on_trial=display.trial,
+                on_generation=lambda found: _settle(prepared, found, display),
+            )
             found = made.run()
-            check_unchanged(folder, asking.marks, library_of(evolution.plugins))
+            check_unchanged(folder, request.marks, library_of(prepared.plugins))
             made.report(found.best)
-            write_records(folder, asking, journal.known, found)
+            write_records(folder, request, journal.known, found)
             return found
     finally:
         journal.close()
 
 
-def _after(made: Search, evolution: Evolution, display: SearchDisplay) -> Callable[[], None]:
-    """What is done when a generation is over."""
-
-    def call() -> None:
-        write_records(evolution.folder, evolution.asking, evolution.journal.known, made.found)
-        display.generation()
-
-    return call
+def _settle(prepared: PreparedSearch, found: Found, display: SearchDisplay) -> None:
+    """Write and tell what there is after a generation."""
+    write_records(prepared.folder, prepared.request, prepared.journal.known, found)
+    display.generation()
 
 
-def prepare_winner(evolution: Evolution, settings: Settings) -> Prepared:
-    """The winner's recipe, to be run as any other; what is there of another winner is replaced."""
-    recipe, journal = evolution.folder / BEST, evolution.journal
-    digest = sha256(recipe.read_bytes()).hexdigest()[:32]
-    is_other = journal.known.model != digest
-    prepared = prepare([recipe], out=evolution.folder / MODEL, settings=settings, restart=is_other)
-    if journal.known.model != digest:
-        journal.open(evolution.asking.bond, restart=False)
-        journal.model(digest)
+def prepare_winner(prepared: PreparedSearch, settings: Settings) -> Prepared:
+    """The winner's recipe, to be run as any other; a model that this search has begun is replaced.
+
+    Raises MergeGraphError if something else is in the way.
+    """
+    recipe, out, journal = prepared.folder / BEST, prepared.folder / MODEL, prepared.journal
+    try:
+        winner = prepare([recipe], out=out, settings=settings)
+    except MergeGraphError:
+        if not journal.known.has_model:
+            raise
+        return prepare([recipe], out=out, settings=settings, restart=True)
+    try:
+        journal.open(prepared.request.bond, restart=False)
+        journal.model()
+    finally:
         journal.close()
-    return prepared
+    return winner
 
 
-def told(evolution: Evolution, found: Found) -> list[str]:
+def told(prepared: PreparedSearch, found: Found) -> list[str]:
     """What a search came to, line by line."""
-    asking, known = evolution.asking, evolution.journal.known
+    request, known = prepared.request, prepared.journal.known
     lines = []
     for number in found.best:
-        chosen = told_scores(asking, found.trials[number].scores)
+        chosen = told_scores(request, found.trials[number].scores)
         reported = known.reported.get(str(number), {})
         lines.append(
-            f"trial {number}: {chosen} by {asking.chooses.text}; "
-            f"{told_scores(asking, reported.get('scores'))} by {asking.reports.text}"
+            f"trial {number}: {chosen} by {request.chooses.text}; "
+            f"{told_scores(request, reported.get('scores'))} by {request.reports.text}"
         )
     for reference, each in known.parents.items():
         if each["scores"] is None:
@@ -162,24 +140,24 @@ def told(evolution: Evolution, found: Found) -> list[str]:
             continue
         reported = known.reported_parents.get(reference, {})
         lines.append(
-            f"{reference}: {told_scores(asking, each['scores'])}; "
-            f"{told_scores(asking, reported.get('scores'))}"
+            f"{reference}: {told_scores(request, each['scores'])}; "
+            f"{told_scores(request, reported.get('scores'))}"
         )
     return lines
 
 
-def leave(evolution: Evolution) -> None:
+def leave(prepared: PreparedSearch) -> None:
     """Take away candidates that are being examined."""
-    if evolution.journal.is_open:
-        clear(evolution.folder)
+    if prepared.journal.is_open:
+        clear(prepared.folder)
 
 
-def kept(evolution: Evolution) -> str:
+def kept(prepared: PreparedSearch) -> str:
     """What an interruption leaves of the work, in words."""
-    count = len(evolution.journal.known.trials)
-    return f"{count} of {evolution.asking.way.trials} trials are finished" if count else ""
+    count = len(prepared.journal.known.trials)
+    return f"{count} of {prepared.request.way.trials} trials are finished" if count else ""
 
 
-def recipes(evolution: Evolution, found: Found) -> list[str]:
+def recipes(prepared: PreparedSearch, found: Found) -> list[str]:
     """Where the recipes of the winners are."""
-    return [f"{evolution.folder / each}: done" for each in recipes_of(evolution.asking, found)]
+    return [f"{prepared.folder / each}: done" for each in recipes_of(prepared.request, found)]

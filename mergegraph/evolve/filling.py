@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from mergegraph.evolve.genes import Coordinate, Gene, number_text, switched_on
-from mergegraph.evolve.holes import WORD, Hole
+from mergegraph.evolve.holes import Hole
+from mergegraph.recipe.holes import HOLE
 from mergegraph.recipe.pieces import Piece
 
 Values = Mapping[str, Coordinate]  # a coordinate for each gene, by name
@@ -126,7 +127,7 @@ class Filler:
     def is_item(self, hole: Hole) -> bool:
         """Whether a hole is a part of a list, and not one of some choices."""
         *before, last = ("", *hole.piece.path)
-        return isinstance(last, int) and before[-1] not in (WORD, "choices")
+        return isinstance(last, int) and before[-1] not in (HOLE, "choices")
 
     def spliced(self, hole: Hole, parts: Sequence[tuple[str, Piece | None]]) -> str:
         """Parts of a list among others of it."""

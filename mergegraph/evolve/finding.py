@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mergegraph.errors import Problem, nearest
 from mergegraph.evolve.forms import FormReader, unknown
-from mergegraph.evolve.holes import MERGED, WORD, Hole, is_number, label_of
-from mergegraph.recipe.gaps import NAMED
+from mergegraph.evolve.holes import MERGED, Hole, is_number, label_of
+from mergegraph.recipe.holes import HOLE, NAMED
 from mergegraph.recipe.pieces import Piece
 from mergegraph.recipe.source import Path
 
@@ -25,7 +25,7 @@ _INSIDE = {
 }
 _WORDS = ("weight", "density")
 _PAIR = 2
-_UNSAID = ("parameters", "choices", "subset", WORD, MERGED)
+_UNSAID = ("parameters", "choices", "subset", HOLE, MERGED)
 
 
 class HoleReader:
@@ -46,7 +46,7 @@ class HoleReader:
         """Find the holes in a piece, those in what may be chosen for others among them."""
         if piece.start in self.holes:
             return
-        if piece.key_of(WORD) is not None and (key is None or key.data not in NAMED):
+        if piece.key_of(HOLE) is not None and (key is None or key.data not in NAMED):
             hole = self.read(piece, key, holder)
             if hole is not None:
                 self.holes[piece.start] = hole
@@ -58,12 +58,12 @@ class HoleReader:
     def read(self, piece: Piece, key: Piece | None, holder: Piece | None) -> Hole | None:
         """The hole that a mapping with `search` is; None if something is wrong with it."""
         before = len(self.problems)
-        given = piece.of(WORD)
+        given = piece.of(HOLE)
         assert given is not None, "it was looked for"
         kind = self.kind_of(given)
         if kind is None:
             return None
-        self.problems += unknown(piece, (WORD, *_OPTIONS[kind]))
+        self.problems += unknown(piece, (HOLE, *_OPTIONS[kind]))
         hole = Hole(piece, key, holder, kind, ())
         reader = FormReader(self.document.data, piece, given, self.name_of(piece), hole)
         found = reader.read()

@@ -9,7 +9,8 @@ from typing import Any
 from mergegraph.errors import Problem, nearest
 from mergegraph.evolve import genes as made
 from mergegraph.evolve.genes import Gene
-from mergegraph.evolve.holes import WORD, Hole, is_number, is_same, labels_of
+from mergegraph.evolve.holes import Hole, is_number, is_same, labels_of
+from mergegraph.recipe.holes import HOLE
 from mergegraph.recipe.pieces import Piece
 
 _MOST = 10_000
@@ -34,7 +35,7 @@ def unknown(piece: Piece, words: Sequence[str]) -> Iterator[Problem]:
 
 def _is_plain(piece: Piece) -> bool:
     """Whether a piece is a mapping, and not a hole itself."""
-    return isinstance(piece.data, dict) and piece.key_of(WORD) is None
+    return isinstance(piece.data, dict) and piece.key_of(HOLE) is None
 
 
 class FormReader:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergegraph.evolve.genes import Gene
-from mergegraph.recipe.gaps import HOLE
 from mergegraph.recipe.pieces import Piece
 
-WORD = HOLE
 MERGED = "<<"
 
 

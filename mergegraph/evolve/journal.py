@@ -15,7 +15,7 @@ _MODELS = ("parents", "reported", "reported_parents")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Trial:
     """A trial: a point, and what came of the recipe there.
 
     `digest` is of the recipe's text, `key` of its result; `repeats` is the trial that had the same
@@ -38,11 +38,11 @@ class Entry:
 class Known:
     """What a journal tells."""
 
-    trials: dict[int, Entry] = field(default_factory=dict)
+    trials: dict[int, Trial] = field(default_factory=dict)
     parents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     reported: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     reported_parents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    model: str | None = None  # the digest of the recipe that a model was begun of
+    has_model: bool = False  # whether the model in the folder is one of this search
 
 
 class Journal:
@@ -58,11 +58,11 @@ class Journal:
         self._facts = search.Journal(self.folder, bond, restart=restart).open()
         self.known = Known()
         for key, found in self._facts.facts(_TRIAL):
-            entry = Entry(**{**found, "point": tuple(found["point"])})
-            self.known.trials[int(key)] = entry
+            trial = Trial(**{**found, "point": tuple(found["point"])})
+            self.known.trials[int(key)] = trial
         for what in _MODELS:
             self._of(what).update(self._facts.facts(what))
-        self.known.model = next((found for _, found in self._facts.facts(_MODEL)), None)
+        self.known.has_model = self._facts.knows(_MODEL, "")
 
     def _of(self, what: str) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = getattr(self.known, what)
@@ -77,20 +77,26 @@ class Journal:
         """Whether this process has it."""
         return self._facts is not None and self._facts.is_open
 
-    def trial(self, entry: Entry) -> None:
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was known when it was opened."""
+        return self._facts is not None and not self._facts.had
+
+    def trial(self, trial: Trial) -> None:
         """Write what came of a trial."""
-        self.known.trials[entry.number] = entry
-        self._note(_TRIAL, str(entry.number), asdict(entry))
+        self.known.trials[trial.number] = trial
+        self._note(_TRIAL, str(trial.number), asdict(trial))
 
     def outcome(self, what: str, name: str, found: Mapping[str, Any]) -> None:
         """Write what came of another model: of `parents`, `reported` or `reported_parents`."""
         self._of(what)[name] = found
         self._note(what, name, dict(found))
 
-    def model(self, digest: str) -> None:
-        """Write of which recipe a model is made next."""
-        self.known.model = digest
-        self._note(_MODEL, "", digest)
+    def model(self) -> None:
+        """Write, once, that the model in the folder is one of this search."""
+        if not self.known.has_model:
+            self.known.has_model = True
+            self._note(_MODEL, "", "begun")
 
     def close(self) -> None:
         """Let others have it."""

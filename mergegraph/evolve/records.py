@@ -6,24 +6,28 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
-from mergegraph.evolve import genes as searched
-from mergegraph.evolve.journal import Entry, Known
-from mergegraph.evolve.request import Asking
+from mergegraph.evolve.genes import Gene
+from mergegraph.evolve.journal import Known, Trial
+from mergegraph.evolve.request import SearchRequest
 from mergegraph.evolve.searching import Found
-from mergegraph.search.folder import BEST, write_text
-from mergegraph.search.record import Evolved, Gene, Trial, write_record
+from mergegraph.provenance.manifest import MANIFEST
+from mergegraph.search import record
+from mergegraph.search.folder import BEST, MODEL, RECORD, write_text
+from mergegraph.writing.found import partial_path, replaced_path
+from mergegraph.writing.journal import JOURNAL
 
 TABLE, FRONT = "trials.csv", "pareto"
 
 
-def write_records(folder: Path, asking: Asking, known: Known, found: Found) -> None:
+def write_records(folder: Path, request: SearchRequest, known: Known, found: Found) -> None:
     """Write record, table and best recipes, each whole or not at all."""
-    write_record(folder, record_of(asking, known, found))
-    write_text(folder / TABLE, table_of(asking, found.trials))
-    recipes = recipes_of(asking, found)
-    if len(asking.objectives) > 1:
+    record.write_record(folder, record_of(request, known, found))
+    write_text(folder / TABLE, table_of(request, found.trials))
+    recipes = recipes_of(request, found)
+    if len(request.objectives) > 1:
         (folder / FRONT).mkdir(exist_ok=True)
         for path in (folder / FRONT).glob("*.yaml"):
             if f"{FRONT}/{path.name}" not in recipes:
@@ -32,38 +36,52 @@ def write_records(folder: Path, asking: Asking, known: Known, found: Found) -> N
         write_text(folder / name, text)
 
 
-def recipes_of(asking: Asking, found: Found) -> dict[str, str]:
+def clear_records(folder: Path) -> None:
+    """Take away what an earlier search has left, its model too."""
+    for path in (folder / RECORD, folder / TABLE, folder / BEST, *(folder / FRONT).glob("*.yaml")):
+        path.unlink(missing_ok=True)
+    if (folder / FRONT).is_dir() and not any((folder / FRONT).iterdir()):
+        (folder / FRONT).rmdir()
+    model = folder / MODEL
+    for path in (model, partial_path(model), replaced_path(model)):
+        if path.is_symlink():
+            path.unlink()
+        elif (path / MANIFEST).is_file() or (path / JOURNAL).is_file():
+            rmtree(path)
+
+
+def recipes_of(request: SearchRequest, found: Found) -> dict[str, str]:
     """The recipes of the best trials, by the names of their files."""
-    if len(asking.objectives) == 1:
-        return {BEST: recipe_of(asking, found, found.best[0])} if found.best else {}
+    if len(request.objectives) == 1:
+        return {BEST: recipe_of(request, found, found.best[0])} if found.best else {}
     width = max(2, len(str(len(found.best) - 1)))
     return {
-        f"{FRONT}/{i:0{width}}.yaml": recipe_of(asking, found, number)
+        f"{FRONT}/{i:0{width}}.yaml": recipe_of(request, found, number)
         for i, number in enumerate(found.best)
     }
 
 
-def recipe_of(asking: Asking, found: Found, number: int) -> str:
+def recipe_of(request: SearchRequest, found: Found, number: int) -> str:
     """The recipe of a trial, which says in its first line what it is."""
-    entry = found.trials[number]
-    scores = entry.scores or {}
-    told = ", ".join(f"{each.name} {scores[each.name]:.6g}" for each in asking.objectives)
-    came = f"# {Path(asking.file).name}, filled by mergegraph evolve: trial {number}"
-    text = asking.space.filled(entry.point).text
-    return f"{came}, {told} by {asking.chooses.text}\n{text}"
+    trial = found.trials[number]
+    scores = trial.scores or {}
+    told = ", ".join(f"{each.name} {scores[each.name]:.6g}" for each in request.objectives)
+    came = f"# {Path(request.file).name}, filled by mergegraph evolve: trial {number}"
+    text = request.space.filled(trial.point).text
+    return f"{came}, {told} by {request.chooses.text}\n{text}"
 
 
-def record_of(asking: Asking, known: Known, found: Found) -> Evolved:
+def record_of(request: SearchRequest, known: Known, found: Found) -> record.Evolved:
     """The record that reports are drawn from."""
     reported = {int(name): each for name, each in _scores(known.reported).items()}
-    return Evolved(
-        recipe=Path(asking.file).name,
-        sampler=asking.way.sampler,
-        seed=asking.way.seed,
-        chosen_by=asking.chooses.text,
-        reported_by=asking.reports.text,
-        objectives=tuple(asking.objectives),
-        genes=tuple(map(_gene, asking.space.genes)),
+    return record.Evolved(
+        recipe=Path(request.file).name,
+        sampler=request.way.sampler,
+        seed=request.way.seed,
+        chosen_by=request.chooses.text,
+        reported_by=request.reports.text,
+        objectives=tuple(request.objectives),
+        genes=tuple(map(_gene, request.space.genes)),
         trials=tuple(map(_trial, found.trials)),
         best=tuple(found.best),
         reported={number: each for number, each in reported.items() if number in found.best},
@@ -72,20 +90,20 @@ def record_of(asking: Asking, known: Known, found: Found) -> Evolved:
     )
 
 
-def _gene(gene: searched.Gene) -> Gene:
+def _gene(gene: Gene) -> record.Gene:
     choices = None if gene.choices is None else tuple(gene.choices)
-    return Gene(gene.name, gene.form, gene.low, gene.high, choices)
+    return record.Gene(gene.name, gene.form, gene.low, gene.high, choices)
 
 
-def _trial(entry: Entry) -> Trial:
-    return Trial(
-        number=entry.number,
-        generation=entry.generation,
-        genes=entry.genes,
-        scores=entry.scores,
-        problem=entry.problem,
-        repeats=entry.repeats,
-        seconds=entry.seconds,
+def _trial(trial: Trial) -> record.Trial:
+    return record.Trial(
+        number=trial.number,
+        generation=trial.generation,
+        genes=trial.genes,
+        scores=trial.scores,
+        problem=trial.problem,
+        repeats=trial.repeats,
+        seconds=trial.seconds,
     )
 
 
@@ -94,10 +112,10 @@ def _scores(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: each["scores"] for name, each in found.items() if each["scores"] is not None}
 
 
-def table_of(asking: Asking, trials: Sequence[Entry]) -> str:
+def table_of(request: SearchRequest, trials: Sequence[Trial]) -> str:
     """All trials as a table: number, generation, scores, genes."""
     scores = dict.fromkeys(name for each in trials for name in each.scores or ())
-    genes = [each.name for each in asking.space.genes]
+    genes = [each.name for each in request.space.genes]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     first = ("number", "generation", "repeats", "seconds", "problem")

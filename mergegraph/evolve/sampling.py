@@ -1,4 +1,4 @@
-"""Samplers: which points of a space are examined next, one generation after another."""
+"""Samplers: which points are examined next, generation by generation; and which are best."""
 
 from __future__ import annotations
 
@@ -96,3 +96,16 @@ def _steps(gene: Gene, points: int) -> list[Coordinate]:
     low, high = gene.bounds
     low = max(low, 0.0) if (gene.low or 0) >= 0 else low  # the magnitude counts
     return [low + i * (high - low) / max(1, points - 1) for i in range(points)]
+
+
+def front_of(losses: Sequence[Losses | None]) -> list[int]:
+    """The numbers of those that no other is as good as in everything and better in something."""
+    first: dict[Losses, int] = {}
+    for i, each in enumerate(losses):
+        if each is not None:
+            first.setdefault(each, i)
+    return [i for each, i in first.items() if not any(_is_better(other, each) for other in first)]
+
+
+def _is_better(one: Losses, other: Losses) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.methods import Method
-from mergegraph.recipe.gaps import holes_of
+from mergegraph.recipe.holes import holes_of
 from mergegraph.recipe.linking import problems_between, result_of, standing, unused
 from mergegraph.recipe.private import secret_lines, secret_values
 from mergegraph.recipe.settings import apply_setting

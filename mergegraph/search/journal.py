@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.lines import Line, Lines, read_lines
+from mergegraph.lines import Line, Lines, damage_of, read_lines
 
 Bond = Mapping[str, str]  # what a search is of, by what it is called for people
 
@@ -40,16 +40,25 @@ class Journal:
         if not self._lines.open():
             fact = "another process is at work on this search; wait for it"
             raise MergeGraphError(f"{self._folder}: {fact}")
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _read(self) -> None:
+        """Take over what is there, now that no other process can change it."""
+        check_bond(self._folder, self._bond, restart=self._restart)
         lines = list(read_lines(self._lines.path))
         if self._restart or not lines:
             self._lines.cut(0)
             self._lines.write({_BOND: dict(self._bond)})
-            return self
+            return
         self._lines.cut(lines[-1][1])
         for line, _ in lines[1:]:
             self._facts[line["kind"], line["key"]] = line["value"]
         self.had = len(self._facts)
-        return self
 
     def close(self) -> None:
         """Let others have it."""
@@ -90,14 +99,18 @@ class Journal:
 
 
 def check_bond(folder: Path, bond: Bond, *, restart: bool) -> None:
-    """Refuse a folder that belongs to another search; says what differs."""
+    """Refuse a folder of something else, and one of another search, with what differs.
+
+    With `restart` there may be another search, and one whose journal is damaged.
+    """
     if folder.exists() and not folder.is_dir():
         raise MergeGraphError(f"{folder}: is a file; give the folder of the search")
-    first = next(read_lines(folder / FILE), None)
+    _check_foreign(folder)
     if restart:
         return
+    _check_damage(folder / FILE)
+    first = next(read_lines(folder / FILE), None)
     if first is None:
-        _check_foreign(folder)
         return
     before = _bond_of(first[0])
     told = [
@@ -119,6 +132,14 @@ def _check_foreign(folder: Path) -> None:
     if others and FILE not in others:
         fact = f"holds {others[0]}, and no search"
         raise MergeGraphError(f"{folder}: {fact}; choose another --out")
+
+
+def _check_damage(path: Path) -> None:
+    """Refuse a journal of which a line is not what was written, for all after it would be lost."""
+    if number := damage_of(path):
+        fact = f"{path}:{number}: is damaged, so what stands there and after it would be lost"
+        remedy = "put a copy of the file back, delete its end from there on to find that out again"
+        raise MergeGraphError(f"{fact}; {remedy}, or begin anew with --restart")
 
 
 def _bond_of(line: Line) -> dict[str, str]:

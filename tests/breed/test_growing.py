@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -198,3 +199,13 @@ def test_kinship_is_not_measured_where_nothing_depends_on_it(search):
     record = search.run(base=None, explores=False, early_stop=None, max_generations=2)
     assert record["kinship"] is None
     assert all(each["kinship"] is None for each in record["generations"])
+
+
+def test_other_kernels_are_not_gone_on_with(search):
+    search.run(max_generations=1)
+    known = search.plugins
+    search.plugins = replace(known, packages={**known.packages, "ties": "own 2.0"})
+    search.run(max_generations=1)
+    search.plugins = replace(known, packages=dict.fromkeys(known.packages, "own 2.0"))
+    with pytest.raises(MergeGraphError, match=r"the package own was not given and is 2\.0"):
+        search.run(max_generations=1)

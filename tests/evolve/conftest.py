@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from mergegraph import evaluator, hookimpl
-from mergegraph.evolve.command import prepare_evolution, search
+from mergegraph.evolve.command import prepare_search, search
 from mergegraph.evolve.display import SearchDisplay
+from mergegraph.evolve.options import Options
 from mergegraph.evolve.space import read_space
 from mergegraph.library import Library
 from mergegraph.plugins import collect, installed_plugins
@@ -64,12 +65,14 @@ def space():
 def evolve(tmp_path, plugins):
     """Search a recipe's text, in the folder `out`."""
 
-    def run(text, *, out="out", **options):
+    def run(text, *, out="out", quiet=True, **options):
         recipe = tmp_path / "r.yaml"
         recipe.write_text(text)
         settings = Settings(memory="64MiB", threads=1)
-        options = {"evaluator": "near", "trials": 20, "plugins": plugins, **options}
-        evolution = prepare_evolution(recipe, tmp_path / out, settings=settings, **options)
-        return evolution, search(evolution, SearchDisplay(evolution.asking, quiet=True))
+        told = {"evaluator": "near", "trials": 20, "plugins": plugins, **options}
+        how = {name: told.pop(name) for name in ("parallel", "restart", "plugins") if name in told}
+        asked = Options(**told)
+        prepared = prepare_search(recipe, tmp_path / out, asked, settings=settings, **how)
+        return prepared, search(prepared, SearchDisplay(prepared.request, quiet=quiet))
 
     return run

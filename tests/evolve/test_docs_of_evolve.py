@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mergegraph.cli import app
-from mergegraph.evolve.command import prepare_evolution
+from mergegraph.evolve.command import prepare_search
+from mergegraph.evolve.options import Options
 from mergegraph.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +24,10 @@ EXAMPLE = ("evolve.yaml", (ROOT / "examples" / "evolve.yaml").read_text("utf-8")
 def test_recipes_can_be_searched(tmp_path, name, text):
     (tmp_path / name).write_text(text, "utf-8")
     settings = Settings(memory="256MiB", threads=1)
-    made = prepare_evolution(
-        tmp_path / name, tmp_path / "out", settings=settings, evaluator="demo", sampler="random"
+    made = prepare_search(
+        tmp_path / name, tmp_path / "out", Options("demo", sampler="random"), settings=settings
     )
-    assert len(made.asking.space.genes) > 2
+    assert len(made.request.space.genes) > 2
     assert not (tmp_path / "out").exists()
 
 

@@ -6,7 +6,7 @@ import pytest
 from examples import EXAMPLES
 
 from mergegraph.evolve import genes
-from mergegraph.evolve.evolution import EvolutionSampler
+from mergegraph.evolve.cmaes import CmaesSampler
 from mergegraph.evolve.paths import path_of
 from mergegraph.evolve.sampling import default_population
 
@@ -21,7 +21,7 @@ def test_the_population_of_cmaes():
 def test_a_generation_has_that_population(count):
     pytest.importorskip("cmaes")
     own = [genes.steady(str(i), 0, 1, None, is_log=False) for i in range(count)]
-    assert len(EvolutionSampler(own, seed=0).ask()) == default_population(count)
+    assert len(CmaesSampler(own, seed=0).ask()) == default_population(count)
 
 
 def test_genotypes_are_decoded():

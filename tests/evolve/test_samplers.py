@@ -6,9 +6,8 @@ import pytest
 
 from mergegraph import MergeGraphError
 from mergegraph.evolve import genes
-from mergegraph.evolve.pareto import front_of
-from mergegraph.evolve.request import Way
-from mergegraph.evolve.sampling import GridSampler
+from mergegraph.evolve.sampling import GridSampler, front_of
+from mergegraph.evolve.way import Way
 
 GENES = (
     genes.steady("a", 0, 1, None, is_log=False),

@@ -41,9 +41,9 @@ def recipe(models):
 def trials(tmp_path, out="out"):
     """What the journal and the record tell of the trials, but for what took how long."""
     lines = [
-        line["trial"]
+        line["value"]
         for line, _ in read_lines(tmp_path / out / "search.journal")
-        if "trial" in line
+        if line.get("kind") == "trial"
     ]
     record = json.loads((tmp_path / out / "search.json").read_text())
     for each in (*lines, *record["trials"]):
@@ -53,7 +53,7 @@ def trials(tmp_path, out="out"):
 
 def test_a_search_finds_and_tells(evolve, recipe, models, tmp_path):
     pytest.importorskip("cmaes")
-    evolution, found = evolve(recipe, trials=60)
+    prepared, found = evolve(recipe, trials=60)
     best = found.trials[found.best[0]]
     assert best.scores["near"] > -0.2
     text = (tmp_path / "out" / "best.yaml").read_text()
@@ -66,19 +66,18 @@ def test_a_search_finds_and_tells(evolve, recipe, models, tmp_path):
     assert record["parents"][models[0]] == {"near": -2.0, "far": 4.0}
     assert record["genes"][0]["high"] == 1
     assert len((tmp_path / "out" / "trials.csv").read_text().splitlines()) == 61
-    assert told(evolution, found)[0].startswith(f"trial {best.number}: near -0.")
+    assert told(prepared, found)[0].startswith(f"trial {best.number}: near -0.")
 
 
 def test_the_winner_becomes_a_model(evolve, recipe, tmp_path):
-    evolution, found = evolve(recipe, sampler="random")
-    finish(prepare_winner(evolution, Settings(memory="64MiB", threads=1)))
+    prepared, found = evolve(recipe, sampler="random")
+    finish(prepare_winner(prepared, Settings(memory="64MiB", threads=1)))
     made = load_file(tmp_path / "out" / "model" / "model.safetensors")["w"]
     wanted = found.trials[found.best[0]].scores["near"]
     assert -abs(made[0, 0].item() - 3.0) == pytest.approx(wanted, abs=1e-6)
-    evolution, other = evolve(recipe, sampler="random", restart=True, seed=1)
+    prepared, other = evolve(recipe, sampler="random", restart=True, seed=1)
     assert other.best != found.best
-    prepared = prepare_winner(evolution, Settings(memory="64MiB", threads=1))
-    finish(prepared)
+    finish(prepare_winner(prepared, Settings(memory="64MiB", threads=1)))
     again = load_file(tmp_path / "out" / "model" / "model.safetensors")["w"]
     assert not again.equal(made)
 
@@ -227,11 +226,11 @@ def test_models_that_change_meanwhile_are_told(evolve, recipe, models, counter, 
 
 
 def test_one_process_at_a_time_has_a_search(evolve, recipe):
-    evolution, _ = evolve(recipe, sampler="random")
-    evolution.journal.open(evolution.asking.bond, restart=False)
+    prepared, _ = evolve(recipe, sampler="random")
+    prepared.journal.open(prepared.request.bond, restart=False)
     with pytest.raises(MergeGraphError, match="another process is at work on this search"):
         evolve(recipe, sampler="random")
-    evolution.journal.close()
+    prepared.journal.close()
 
 
 def test_a_folder_of_something_else_is_left_alone(evolve, recipe, tmp_path):

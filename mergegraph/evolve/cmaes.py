@@ -19,7 +19,7 @@ _TWO = 2
 _CHOSEN = 0.1  # above the others, where a choice begins that the recipe makes
 
 
-class EvolutionSampler:
+class CmaesSampler:
     """CMA-ES, which begins anew with twice the population where it has come to an end."""
 
     def __init__(self, genes: Sequence[Gene], *, seed: int, population: int | None = None) -> None:

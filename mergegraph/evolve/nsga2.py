@@ -1,4 +1,4 @@
-"""Several objectives: NSGA-II, and which points no other is better than in everything."""
+"""NSGA-II: generations of several objectives, bred from points that none is better than."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POPULATION = 20
 _TWO = 2
 
 
-class ParetoSampler:
+class Nsga2Sampler:
     """NSGA-II, by optuna."""
 
     def __init__(
@@ -67,18 +67,3 @@ def _distribution(gene: Gene) -> Any:
     if gene.is_ordered:
         return IntDistribution(0, gene.levels - 1)
     return CategoricalDistribution(range(gene.levels))
-
-
-def front_of(losses: Sequence[Losses | None]) -> list[int]:
-    """The numbers of those that no other is as good as in everything and better in something."""
-    found: list[int] = []
-    for i, each in enumerate(losses):
-        others = [other for other in losses if other is not None]
-        if each is not None and not any(_is_better(other, each) for other in others):
-            found.append(i)
-    first = {losses[i]: i for i in reversed(found)}
-    return sorted(first.values())
-
-
-def _is_better(one: Losses, other: Losses) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
