@@ -117,7 +117,8 @@ class Kitchen:
         for name in self.wishes.models:
             self.reported[name] = _scores(name, self.scoring.of_model(name, self.reports))
         if best not in self.reported:
-            found = self.scoring.of([Asked(best, self.recipe(models))], self.reports)[0]
+            asked = [Asked(best, self.recipe(models))]
+            found = self.scoring.of(asked, self.reports, again=True)[0]
             self.reported[best] = _scores(best, found)
 
     def told(self, birth: Birth) -> Member:

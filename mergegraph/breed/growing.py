@@ -126,7 +126,7 @@ class Population:
         for name in names:
             if self.births[name].parents:
                 asked = [Asked(name, self.recipe(name))]
-                found = self.scoring.of(asked, self.reports)[0]
+                found = self.scoring.of(asked, self.reports, again=True)[0]
             else:
                 found = self.scoring.of_model(name, self.reports)
             if found.scores is None:

@@ -49,13 +49,19 @@ class Scoring:
         asked: Sequence[Asked],
         examination: Examination,
         on_scored: OnScored = lambda _name, _scored: None,
+        *,
+        again: bool = False,
     ) -> list[Scored]:
-        """What comes of each recipe; `on_scored` is told of each as soon as it is known."""
+        """What comes of each recipe; `on_scored` is told of each as soon as it is known.
+
+        What failed before is tried `again` if asked: what reports has no say in what comes next.
+        """
         keys = [_key(examination, each.text) for each in asked]
         found: dict[str, Scored] = {}
         for key, each in zip(keys, asked, strict=True):
-            if self._journal.knows(_SCORED, key):
-                found[key] = Scored(**self._journal.fact(_SCORED, key), is_remembered=True)
+            known = self._known(key)
+            if known is not None and (known.scores is not None or not again):
+                found[key] = known
                 on_scored(each.name, found[key])
         new = [number for number, key in enumerate(keys) if key not in found]
 
@@ -74,8 +80,9 @@ class Scoring:
     ) -> Scored:
         """What comes of a model that is there; raises RunError if it has no scores."""
         key = _key(examination, f"the model {reference}")
-        if self._journal.knows(_SCORED, key):
-            found = Scored(**self._journal.fact(_SCORED, key), is_remembered=True)
+        known = self._known(key)
+        if known is not None:
+            found = known
         else:
             found = Scored.of(self._laboratory.score(reference, examination))
             if found.scores is None:
@@ -84,6 +91,12 @@ class Scoring:
             self._journal.note(_SCORED, key, _told(found))
         on_scored(reference, found)
         return found
+
+    def _known(self, key: str) -> Scored | None:
+        """What the journal knows."""
+        if not self._journal.knows(_SCORED, key):
+            return None
+        return Scored(**self._journal.fact(_SCORED, key), is_remembered=True)
 
 
 def _key(examination: Examination, text: str) -> str:

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from mergegraph import MergeGraphError, pipeline
 from mergegraph.breed.telling import members_table, summary
+from mergegraph.errors import RunError
+from mergegraph.search.laboratory import Laboratory, Outcome
 
 
 def without_seconds(record):
@@ -209,3 +211,22 @@ def test_other_kernels_are_not_gone_on_with(search):
     search.plugins = replace(known, packages=dict.fromkeys(known.packages, "own 2.0"))
     with pytest.raises(MergeGraphError, match=r"the package own was not given and is 2\.0"):
         search.run(max_generations=1)
+
+
+def test_a_report_that_failed_is_asked_for_again(search, monkeypatch):
+    """The winner's own report fails once: running again gives it, and chooses nothing anew."""
+    whole = Laboratory.scores
+    failing = [True]
+
+    def flaky(self, asked, examination, on_scored):
+        if examination.data == "there" and failing:
+            failing.clear()
+            outcome = Outcome(None, "no answer in time", "key")
+            on_scored(0, outcome)
+            return [outcome]
+        return whole(self, asked, examination, on_scored)
+
+    monkeypatch.setattr(Laboratory, "scores", flaky)
+    with pytest.raises(RunError, match="no answer in time"):
+        search.run(max_generations=1)
+    assert search.run(max_generations=1)["reported"]
