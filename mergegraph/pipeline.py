@@ -93,7 +93,7 @@ def finish(
     What is found before the run is told by `warn`, too: it is early enough to think again.
     """
     with Writer(trace) as writer, _opened(prepared, writer, command) as results:
-        fetch(prepared.wanted, fetching or (lambda _nbytes: None))
+        fetch(prepared.wanted, fetching)
         inputs = Inputs.of(prepared.plan)
         strange = _strange(prepared)
         for told in strange:

@@ -26,11 +26,7 @@ from mergegraph.scheduling.schedule import (
     Schedule,
     make_schedule,
 )
-from mergegraph.settings import (
-    BUDGET_OF_COMPILER,
-    Settings,
-    has_compiler,
-)
+from mergegraph.settings import BUDGET_OF_COMPILER, WORTH_COMPILING, Settings, has_compiler
 from mergegraph.writing.bond import bond_of
 from mergegraph.writing.found import Found, left_by, look
 from mergegraph.writing.made import package_versions
@@ -38,7 +34,6 @@ from mergegraph.writing.room import check_room
 from mergegraph.writing.shards import Shard, lay_out
 
 Paths = str | PathLike[str]
-_WORTH_COMPILING = 40 * 10**9  # work of a schedule; with less, compiling takes longer than it saves
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Prepared:
         )
 
     def _note_of_kernels(self) -> Iterator[str]:
-        is_large = self.schedule.work >= _WORTH_COMPILING and not self.settings.is_on_device
+        is_large = self.schedule.work >= WORTH_COMPILING and not self.settings.is_on_device
         if self.is_compiled:
             yield "passes are fused and compiled by numba; the bytes are the same"
         elif is_large and not has_compiler():
@@ -176,15 +171,8 @@ def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = F
     unfinished = [each for each in plan.directories if not found[each.path].is_done]
     wanted = needed(plan, schedule, unfinished, is_streamed=settings.stream)
     check_room(layouts, found, wanted)
-    is_compiled = worth_compiling(plan, schedule, settings)
+    is_compiled = settings.is_compiled(plan, schedule)
     return Prepared(plan, schedule, layouts, found, settings, plugins, is_compiled, wanted)
-
-
-def worth_compiling(plan: Plan, schedule: Schedule, settings: Settings) -> bool:
-    """Whether kernels are compiled for a schedule: they may be, and it takes less time."""
-    left = schedule.budget - settings.ahead_nbytes(plan, schedule.budget)
-    has_room = settings.may_compile(plan) and left >= BUDGET_OF_COMPILER
-    return has_room and schedule.work >= _WORTH_COMPILING
 
 
 def _places(names: Sequence[str], out: Paths | None) -> list[Path]:

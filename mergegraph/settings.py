@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.machine import free_memory, parse_size, usable_cores
-from mergegraph.plans import Plan
+from mergegraph.plans import Directory, Plan
 from mergegraph.running.places import has_accelerator
+from mergegraph.running.reading import Reading, make_reading
 from mergegraph.running.windows import windows_nbytes
 from mergegraph.scheduling.fitting import Reserve
+from mergegraph.scheduling.schedule import TOGETHER_ON_CPU, Schedule
 
 SHARD_SIZE = "5GB"
 _COMPILER_NBYTES = 128 * 2**20  # memory that numba takes
 _FIRST_NBYTES = 256 * 2**20  # of a budget, which are not for the compiler
 BUDGET_OF_COMPILER = _FIRST_NBYTES + _COMPILER_NBYTES  # from which on it has all that it takes
 _LARGE = 400 * 10**6  # entries of results, below which compiling is never worth it
+WORTH_COMPILING = 40 * 10**9  # work of a schedule; with less, compiling takes longer than it saves
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,51 @@ class Settings:
         is_large = sum(each.task.spec.numel for each in plan.outputs) >= _LARGE
         return is_large and not self.is_on_device and has_compiler()
 
-    def reserve(self, plan: Plan) -> Reserve:
+    def reserve(self, plan: Plan, *, may_compile: bool | None = None) -> Reserve:
         """What a run takes of a budget besides the plan: the compiler, and reading ahead."""
-        may_compile = self.may_compile(plan)
+        if may_compile is None:
+            may_compile = self.may_compile(plan)
 
         def reserved(budget: int) -> int:
             ahead = self.ahead_nbytes(plan, budget)
             return ahead + (compiler_nbytes(budget - ahead) if may_compile else 0)
 
         return reserved
+
+    def is_compiled(
+        self, plan: Plan, schedule: Schedule, *, may_compile: bool | None = None
+    ) -> bool:
+        """Whether kernels are compiled: there is room, and enough to do, unless that is given."""
+        if may_compile is None:
+            may_compile = self.may_compile(plan) and schedule.work >= WORTH_COMPILING
+        left = schedule.budget - self.ahead_nbytes(plan, schedule.budget)
+        return may_compile and left >= BUDGET_OF_COMPILER
+
+    def reading(
+        self,
+        plan: Plan,
+        *,
+        budget: int | None = None,
+        together: int = TOGETHER_ON_CPU,
+        may_compile: bool | None = None,
+        unfinished: Sequence[Directory] = (),
+    ) -> Reading:
+        """A plan whose outputs stay in memory, to be read in the budget, or in one that is given.
+
+        Whether it is large enough for the compiler is told by the plan, unless it is given. Raises
+        MergeGraphError if the plan does not fit.
+        """
+        made = make_reading(
+            plan,
+            budget=self.budget if budget is None else budget,
+            threads=self.workers,
+            together=together,
+            reserve=self.reserve(plan, may_compile=may_compile),
+            is_streamed=self.stream,
+            unfinished=unfinished,
+        )
+        is_compiled = self.is_compiled(plan, made.schedule, may_compile=may_compile)
+        return replace(made, is_compiled=is_compiled)
 
     def ahead_nbytes(self, plan: Plan, budget: int) -> int:
         """What reading ahead takes of a budget, if files are read where they are."""

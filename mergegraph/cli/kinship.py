@@ -59,9 +59,13 @@ def kinship(
     interruption = context.ensure_object(Interruption)
     chosen = Settings(memory, threads, "auto", seed, stream=stream)
     survey = measuring.survey(measuring.Request(base, tuple(models)), chosen)
-    fetched = sum(each.nbytes for each in survey.wanted)
+    reading = survey.reading
     display = Display(
-        survey.schedule, fetch_nbytes=fetched, quiet=quiet, doing="measuring", writes=False
+        reading.schedule,
+        fetch_nbytes=reading.fetch_nbytes,
+        quiet=quiet,
+        doing="measuring",
+        writes=False,
     )
     display.say(*survey.notes)
     interruption.before_telling(display.hide)

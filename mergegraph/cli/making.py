@@ -138,8 +138,8 @@ def extract_lora(
     chosen = Settings(memory, threads, "auto", seed, stream=stream)
     survey = extract.survey(request, chosen)
     extract.check_place(survey, out)
-    fetched = sum(each.nbytes for each in survey.wanted)
-    display = Display(survey.schedule, fetch_nbytes=fetched, quiet=quiet)
+    reading = survey.reading
+    display = Display(reading.schedule, fetch_nbytes=reading.fetch_nbytes, quiet=quiet)
     display.say("looking how far each tensor is from its base's")
     interruption.before_telling(display.hide)
     with display:

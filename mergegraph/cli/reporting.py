@@ -63,7 +63,7 @@ def report(
     chosen = Settings(memory, threads, overrides=tuple(settings or ()), stream=stream)
     wanted = Wanted(base, quick, chosen)
     prepared = command.prepare(targets, out=out, wanted=wanted, trace=trace)
-    _drawn(prepared, context.ensure_object(Interruption), is_streamed=stream, quiet=quiet)
+    _drawn(prepared, context.ensure_object(Interruption), quiet=quiet)
 
 
 @contextmanager
@@ -92,33 +92,25 @@ def reporting(
     ran = Ran(tally.work(), time.perf_counter() - began, peak_resident_memory())
     prepared = command.prepare(recipes, out=out, wanted=Wanted(settings=settings))
     told = command.Prepared(prepared.opened, out, ran)
-    _drawn(told, interruption, is_streamed=settings.stream, quiet=quiet)
+    _drawn(told, interruption, quiet=quiet)
 
 
-def _drawn(
-    prepared: command.Prepared, interruption: Interruption, *, is_streamed: bool, quiet: bool
-) -> None:
+def _drawn(prepared: command.Prepared, interruption: Interruption, *, quiet: bool) -> None:
     """Read what is to be measured, and write the page."""
     from mergegraph.progress import Display
     from mergegraph.report import command
 
     found: list[Measured | None] = []
     for each in prepared.opened:
-        if each.reading is None:
+        if each.survey is None:
             found.append(None)
             continue
-        display = Display(each.reading.schedule, quiet=quiet)
+        reading = each.survey.reading
+        display = Display(reading.schedule, fetch_nbytes=reading.fetch_nbytes, quiet=quiet)
         display.say(f"{each.name}: measuring")
         interruption.before_telling(display.hide)
         with display:
-            found.append(
-                command.measured(
-                    each,
-                    is_streamed=is_streamed,
-                    progress=display.advance,
-                    fetching=display.fetched,
-                )
-            )
+            found.append(command.measured(each, display.advance, display.fetched))
     command.write(prepared, found)
     if not quiet:
         typer.echo(f"{prepared.out}: written", err=True)

@@ -17,18 +17,14 @@ from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_nonfinite, gram
 from mergegraph.ops.sketch import singular_values
 from mergegraph.planning.planned import whole_plan
-from mergegraph.planning.planner import expanded
-from mergegraph.plans import Output, Plan
+from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.preparing import no_collection
-from mergegraph.running.execute import Progress, execute
-from mergegraph.running.fetching import Wanted, fetch, needed, streamed
-from mergegraph.running.sinks import TensorSink
-from mergegraph.scheduling.schedule import Schedule, make_schedule
+from mergegraph.running.execute import Progress
+from mergegraph.running.reading import Reading, gather, in_memory
 from mergegraph.settings import Settings
 
 DTYPES = ("float32", "bfloat16", "float16")
-_MEMORY = expanded("survey")  # where values go that are not written
 _LENGTHS, _VALUES = "lengths of ", "singular values of "
 
 
@@ -57,12 +53,10 @@ class Survey:
     model: Model
     base: Model
     paired: Paired
-    plan: Plan
-    schedule: Schedule
+    reading: Reading
     library: Library
     plugins: Plugins
     settings: Settings
-    wanted: tuple[Wanted, ...]
 
     @property
     def seed(self) -> int:
@@ -85,26 +79,17 @@ def survey(request: Request, settings: Settings | None = None) -> Survey:
     model, base = shelf.model(request.model), shelf.model(request.base)
     paired = _paired(model, base)
     _check_names(paired, request.wishes)
-    plan = _plan(paired, request.wishes, library, settings.seed or 0)
-    schedule = make_schedule(
-        plan, budget=settings.budget, threads=settings.workers, reserve=settings.reserve(plan)
-    )
-    wanted = needed(plan, schedule, (), is_streamed=settings.stream)
-    return Survey(request, model, base, paired, plan, schedule, library, plugins, settings, wanted)
+    reading = settings.reading(_plan(paired, request.wishes, library, settings.seed or 0))
+    return Survey(request, model, base, paired, reading, library, plugins, settings)
 
 
 def measure(
     made: Survey, progress: Progress | None = None, fetching: OnBytes | None = None
 ) -> Mapping[str, Measured]:
     """Read both models in strips; raises RunError if that fails."""
-    fetch(made.wanted, fetching or (lambda _nbytes: None))
-    sinks = [TensorSink(each.task.spec) for each in made.plan.outputs]
-    with streamed(made.wanted, made.schedule) as streams:
-        execute(made.schedule, sinks, progress, streams=streams)
-    values = {
-        each.name: sink.tensor.flatten().tolist()
-        for each, sink in zip(made.plan.outputs, sinks, strict=True)
-    }
+    found = gather(made.reading, progress, fetching)
+    outputs = made.reading.plan.outputs
+    values = {o.name: each.flatten().tolist() for o, each in zip(outputs, found, strict=True)}
     return {each.name: _measured(each.name, values) for each in made.paired.pairs}
 
 
@@ -131,12 +116,12 @@ def _plan(paired: Paired, wishes: Wishes, library: Library, seed: int) -> Plan:
     outputs, checks = [], []
     for each in paired.pairs:
         lengths = gram(each.delta, cast(each.base, "float32"))
-        outputs.append(Output(_MEMORY, f"{_LENGTHS}{each.name}", lengths))
+        outputs.append(in_memory(f"{_LENGTHS}{each.name}", lengths))
         fact = f"{each.name}: differs from the base by NaN or infinite entries"
         checks.append(Check(count_nonfinite(each.delta), fact, is_fatal=True))
         if may_factor(each, paired, wishes) and wishes.takes(each.module):
             values = singular_values(*sketch_of(each, most=wishes.most, seed=seed))
-            outputs.append(Output(_MEMORY, f"{_VALUES}{each.name}", values))
+            outputs.append(in_memory(f"{_VALUES}{each.name}", values))
     return whole_plan(outputs, checks, (), library)
 
 

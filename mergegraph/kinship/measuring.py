@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
-from threading import Thread
-from typing import Any
 
 from mergegraph.errors import RunError, told_refusals
+from mergegraph.families import Family
 from mergegraph.files.trees import OnBytes
-from mergegraph.kinship.kinds import kind_of
 from mergegraph.kinship.members import Members, Opener, Request
-from mergegraph.kinship.metrics import Sums, Table
+from mergegraph.kinship.reading import (
+    compiling,
+    is_large,
+    make_reading,
+    outputs_of,
+    spoilers,
+    sums_of,
+)
 from mergegraph.kinship.shared import Shared, shared_of
 from mergegraph.kinship.values import Kinship, TensorSums
 from mergegraph.library import Library
-from mergegraph.names import layer_of
-from mergegraph.ops.moments import compile_for, moments, moments_of
 from mergegraph.planning.planned import whole_plan
-from mergegraph.planning.planner import expanded
-from mergegraph.plans import Output, Plan
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.preparing import no_collection
 from mergegraph.recipe.tree import Source
-from mergegraph.running.execute import Progress, execute
+from mergegraph.running.execute import Progress
 from mergegraph.running.families import look
-from mergegraph.running.fetching import Wanted, fetch, needed, streamed
-from mergegraph.running.sinks import TensorSink
-from mergegraph.scheduling.fitting import Reserve
-from mergegraph.scheduling.schedule import Schedule, make_schedule
-from mergegraph.settings import BUDGET_OF_COMPILER, Settings, compiler_nbytes, has_compiler
+from mergegraph.running.fetching import fetch
+from mergegraph.running.reading import Reading, read
+from mergegraph.settings import Settings, has_compiler
 from mergegraph.stages.families import families_of
 from mergegraph.stages.inputs import Input
 from mergegraph.stages.outline import Part
-
-_MEMORY = expanded("kinship")  # where values go that are not written
-_WORTH_COMPILING = 2**25  # entries; with fewer, compiling takes longer than it saves
-_TOGETHER = 1  # strips at once: those of several models fill a cache
 
 
 @dataclass(frozen=True)
@@ -48,25 +42,16 @@ class Survey:
     request: Request
     members: Members
     shared: tuple[Shared, ...]
-    plan: Plan
-    schedule: Schedule
-    settings: Settings
-    wanted: tuple[Wanted, ...]
-    is_compiled: bool
+    reading: Reading
     broken: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know before the reading."""
-        return (
-            *self.broken,
-            *self.plan.notes,
-            *(each.note for each in self.wanted),
-            *self._note_of_kernels(),
-        )
+        return (*self.broken, *self.reading.notes, *self._note_of_kernels())
 
     def _note_of_kernels(self) -> Iterator[str]:
-        if _is_large(self.shared) and not has_compiler():
+        if is_large(self.shared) and not has_compiler():
             yield "this would take less time with numba: pip install 'mergegraph[fast]'"
 
 
@@ -89,69 +74,33 @@ def survey(
     library = library or Library(plugins.sources, tuple(plugins.codecs.values()))
     members = Opener(plugins, library, seed=settings.seed).open(request)
     shared, notes = shared_of(members)
-    outputs = [Output(_MEMORY, each.name, moments(*each.tasks)) for each in shared]
     told = [*members.notes, *notes]
-    plan = replace(whole_plan(outputs, (), (), library, told), families=_families(members, shared))
-    is_large = has_compiler() and _is_large(shared)
-    schedule = make_schedule(
-        plan,
-        budget=settings.budget,
-        threads=settings.workers,
-        together=_TOGETHER,
-        reserve=_reserve(plan, settings, is_large=is_large),
-    )
-    wanted = needed(plan, schedule, (), is_streamed=settings.stream)
-    left = settings.budget - settings.ahead_nbytes(plan, settings.budget)
-    is_compiled = is_large and left >= BUDGET_OF_COMPILER
-    return Survey(
-        request, members, shared, plan, schedule, settings, wanted, is_compiled, plugins.broken
-    )
+    plan = whole_plan(outputs_of(shared), (), (), library, told)
+    plan = replace(plan, families=_families(members, shared))
+    reading = make_reading(plan, shared, settings)
+    return Survey(request, members, shared, reading, plugins.broken)
 
 
 def measure(
     made: Survey, progress: Progress | None = None, fetching: OnBytes | None = None
 ) -> Kinship:
     """Read everything in strips; raises RunError if that fails, or an entry is not finite."""
-    with _compiling(made):
-        fetch(made.wanted, fetching or (lambda _nbytes: None))
+    reading = made.reading
+    with compiling(reading, len(made.members.models)):
+        fetch(reading.wanted, fetching)
         strange = look(
-            made.plan.families,
-            budget=made.settings.budget,
-            threads=made.settings.workers,
-            wanted=made.wanted,
+            reading.plan.families,
+            budget=reading.schedule.budget,
+            threads=reading.schedule.threads,
+            wanted=reading.wanted,
         )
-    sinks = [TensorSink(each.task.spec) for each in made.plan.outputs]
-    with streamed(made.wanted, made.schedule) as streams:
-        execute(made.schedule, sinks, progress, is_compiled=made.is_compiled, streams=streams)
-    count = len(made.members.models)
-    values = [moments_of(each.tensor.flatten(), count) for each in sinks]
-    _check_finite(made, values)
-    tensors = tuple(
-        TensorSums(each.name, kind_of(each.name), _layer(each.name), _sums(each, value))
-        for each, value in zip(made.shared, values, strict=True)
-    )
-    found = Kinship(made.request.base, made.request.models, tensors, (*made.plan.notes, *strange))
+    pairs = zip(made.shared, read(reading, progress), strict=True)
+    tensors = tuple(sums_of(each, value) for each, value in pairs)
+    _check_finite(made.request, tensors)
+    notes = (*reading.plan.notes, *strange)
+    found = Kinship(made.request.base, made.request.models, tensors, notes)
     told = (*found.notes, *_told_of(found))
     return replace(found, notes=tuple(dict.fromkeys(told)))
-
-
-@contextmanager
-def _compiling(made: Survey) -> Iterator[None]:
-    """Have the kernel compiled beside what else comes before the reading, if it is to be."""
-
-    def work() -> None:
-        # what fails here fails again where it is needed, and is told there
-        with suppress(Exception):
-            compile_for(len(made.members.models))
-
-    thread = Thread(target=work, name="compiler", daemon=True)
-    if made.is_compiled:
-        thread.start()
-    try:
-        yield
-    finally:
-        if made.is_compiled:
-            thread.join()
 
 
 def kinship_of(
@@ -164,23 +113,7 @@ def kinship_of(
     return measure(survey(Request(base, models, recipe), settings))
 
 
-def _is_large(shared: Sequence[Shared]) -> bool:
-    """Whether there is so much to read that compiling takes less time than it saves."""
-    entries = sum(task.spec.numel for each in shared for task in each.tasks)
-    return entries >= _WORTH_COMPILING
-
-
-def _reserve(plan: Plan, settings: Settings, *, is_large: bool) -> Reserve:
-    """What of a budget is for reading ahead, and for the compiler."""
-
-    def reserved(budget: int) -> int:
-        ahead = settings.ahead_nbytes(plan, budget)
-        return ahead + (compiler_nbytes(budget - ahead) if is_large else 0)
-
-    return reserved
-
-
-def _families(members: Members, shared: Sequence[Shared]) -> Any:
+def _families(members: Members, shared: Sequence[Shared]) -> tuple[Family, ...]:
     """Samples that tell whether the models were made of the base."""
     models = (members.base, *members.models)
     merges = [
@@ -198,36 +131,16 @@ def _families(members: Members, shared: Sequence[Shared]) -> Any:
 _SOURCE = Source("", None, {}, "")
 
 
-def _check_finite(made: Survey, values: Sequence[Any]) -> None:
+def _check_finite(request: Request, tensors: Sequence[TensorSums]) -> None:
     """Raise RunError with every tensor that has an entry which is no number, or infinite."""
-    lines = []
-    for each, value in zip(made.shared, values, strict=True):
-        bad = [n for n, x in zip(made.request.models, value.dots.diag(), strict=True) if x - x != 0]
-        who = made.request.base if value.base - value.base != 0 else ", ".join(bad)
-        if bad:
-            lines.append(f"{each.name}: has NaN or infinite entries in {who}")
+    spoiled = [(each, spoilers(each.sums, request.base, request.models)) for each in tensors]
+    lines = [
+        f"{each.name}: has NaN or infinite entries in {', '.join(who)}"
+        for each, who in spoiled
+        if who
+    ]
     if lines:
         raise RunError(*lines)
-
-
-def _sums(shared: Shared, value: Any) -> Sums:
-    return Sums(
-        entries=shared.tasks[0].spec.numel,
-        base=value.base,
-        sums=tuple(value.sums.tolist()),
-        dots=_table(value.dots),
-        same=_table(value.same),
-        opposite=_table(value.opposite),
-    )
-
-
-def _table(rows: Any) -> Table:
-    return tuple(map(tuple, rows.tolist()))
-
-
-def _layer(name: str) -> str | None:
-    found = layer_of(name)
-    return f"{found.stack}.{found.index}" if found else None
 
 
 def _told_of(found: Kinship) -> Iterator[str]:

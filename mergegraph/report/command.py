@@ -60,19 +60,13 @@ def check_place(out: Path, option: str) -> None:
 
 
 def measured(
-    opened: Opened,
-    *,
-    is_streamed: bool = False,
-    progress: Progress | None = None,
-    fetching: OnBytes | None = None,
+    opened: Opened, progress: Progress | None = None, fetching: OnBytes | None = None
 ) -> Measured | None:
     """What the reading of a target comes to, if one is planned; raises RunError if it fails."""
-    if opened.reading is None:
+    if opened.survey is None:
         return None
     with working_in(opened.start):
-        return measure(
-            opened.reading, is_streamed=is_streamed, progress=progress, fetching=fetching
-        )
+        return measure(opened.survey, progress, fetching)
 
 
 def write(prepared: Prepared, found: Sequence[Measured | None]) -> None:

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.files.trees import OnBytes
-from mergegraph.kinship import Kinship, TensorSums
-from mergegraph.kinship.kinds import kind_of
+from mergegraph.kinship import Kinship
 from mergegraph.kinship.members import Members
-from mergegraph.kinship.metrics import Sums
+from mergegraph.kinship.reading import compiling, make_reading, outputs_of, spoilers, sums_of
 from mergegraph.kinship.shared import Shared, shared_of
-from mergegraph.library import Library
 from mergegraph.models.model import Model
-from mergegraph.names import layer_of
 from mergegraph.ops.arithmetic import cast, delta
 from mergegraph.ops.folds import sign_conflicts
-from mergegraph.ops.moments import moments, moments_of
 from mergegraph.ops.order import count_zeros
 from mergegraph.planning.planned import whole_plan
-from mergegraph.planning.planner import expanded
 from mergegraph.plans import Output
 from mergegraph.report.gathering import Looked, Merge
-from mergegraph.running.execute import Progress, execute
-from mergegraph.running.fetching import fetch, needed, streamed
-from mergegraph.running.sinks import TensorSink
-from mergegraph.scheduling.schedule import Schedule, make_schedule
+from mergegraph.running.execute import Progress
+from mergegraph.running.fetching import fetch
+from mergegraph.running.reading import Reading, in_memory, read
 from mergegraph.settings import Settings
 from mergegraph.stages.outline import Part
 from mergegraph.stages.stage import Explained
 from mergegraph.tasks import Task, walk
-
-_MEMORY = expanded("measured")  # where values go that are not written
 
 Values = Mapping[str, Any]  # flat tensors by what was asked for
 
@@ -61,68 +52,48 @@ class Measured:
 
     family: Kinship | None
     kept: Mapping[int, tuple[Kept, ...]]
-    read_nbytes: int
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A value to be computed; what is done with it is known by who asked."""
-
-    name: str
-    task: Task
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A reading of the inputs, planned."""
+class Survey:
+    """What is to be measured, and the reading of the inputs for it, planned."""
 
     looked: Looked
     names: tuple[str, ...]
     base: Model | None
     shared: tuple[Shared, ...]
     notes: tuple[str, ...]
-    schedule: Schedule
-    library: Library
-    plan: Any
+    reading: Reading
 
 
-def plan_reading(
+def survey(
     looked: Looked, family: Mapping[str, Model], base: Model | None, settings: Settings
-) -> Reading:
+) -> Survey:
     """Plan one reading of the inputs for everything that is to be measured.
 
     Raises MergeGraphError if the budget will not do.
     """
     shared, notes = _side_by_side(family, base)
-    asked = [_Asked(f"moments {each.name}", moments(*each.tasks)) for each in shared]
+    outputs = outputs_of(shared)
     for i, merge in enumerate(looked.merges):
-        asked += _of_merge(i, merge)
-    outputs = [Output(_MEMORY, each.name, each.task) for each in asked]
+        outputs += _of_merge(i, merge)
     plan = whole_plan(outputs, (), (), looked.library)
-    schedule = make_schedule(
-        plan, budget=settings.budget, threads=settings.workers, reserve=settings.reserve(plan)
-    )
-    return Reading(looked, tuple(family), base, shared, notes, schedule, looked.library, plan)
+    reading = make_reading(plan, shared, settings)
+    return Survey(looked, tuple(family), base, shared, notes, reading)
 
 
 def measure(
-    reading: Reading,
-    *,
-    is_streamed: bool = False,
-    progress: Progress | None = None,
-    fetching: OnBytes | None = None,
+    made: Survey, progress: Progress | None = None, fetching: OnBytes | None = None
 ) -> Measured:
     """Read the inputs in strips; raises RunError if that fails."""
-    wanted = needed(reading.plan, reading.schedule, (), is_streamed=is_streamed)
-    fetch(wanted, fetching or (lambda _nbytes: None))
-    sinks = [TensorSink(each.task.spec) for each in reading.schedule.outputs]
-    with streamed(wanted, reading.schedule) as streams:
-        execute(reading.schedule, sinks, progress, streams=streams)
-    pairs = zip(reading.schedule.outputs, sinks, strict=True)
-    values = {each.name: sink.tensor.flatten() for each, sink in pairs}
-    kept = {i: tuple(_kept(i, merge, values)) for i, merge in enumerate(reading.looked.merges)}
-    return Measured(_kinship(reading, values), kept, reading.schedule.read_nbytes)
+    reading = made.reading
+    with compiling(reading, len(made.names)):
+        fetch(reading.wanted, fetching)
+    found = read(reading, progress)
+    outputs = zip(reading.plan.outputs, found, strict=True)
+    values = {each.name: value.flatten() for each, value in outputs}
+    kept = {i: tuple(_kept(i, merge, values)) for i, merge in enumerate(made.looked.merges)}
+    return Measured(_kinship(made, found[: len(made.shared)]), kept)
 
 
 # -- models against their base ---------------------------------------------------------------
@@ -141,47 +112,23 @@ def _side_by_side(
         return (), (f"The models cannot be compared: {error}",)
 
 
-def _kinship(reading: Reading, values: Mapping[str, Any]) -> Kinship | None:
+def _kinship(made: Survey, values: Sequence[Any]) -> Kinship | None:
     """How alike the models are; None where they cannot be compared."""
-    if not reading.shared or reading.base is None:
+    if not made.shared or made.base is None:
         return None
-    count, tensors = len(reading.names), []
+    base, tensors = made.base.reference, []
     spoiled: dict[tuple[str, ...], list[str]] = {}
-    for each in reading.shared:
-        found = _sums(each, values[f"moments {each.name}"], count)
-        squares = [found.sums.base, *(row[i] for i, row in enumerate(found.sums.dots))]
-        names = (reading.base.reference, *reading.names)
-        whose = tuple(n for n, x in zip(names, squares, strict=True) if not isfinite(x))
-        if whose:
-            spoiled.setdefault(whose, []).append(each.name)
+    for each, value in zip(made.shared, values, strict=True):
+        found = sums_of(each, value)
+        if who := spoilers(found.sums, base, made.names):
+            spoiled.setdefault(who, []).append(each.name)
         else:
             tensors.append(found)
     notes = [
-        f"{len(found)} tensors are left out, such as {found[0]}: NaN or infinite in {whose[0]}."
-        for whose, found in spoiled.items()
+        f"{len(found)} tensors are left out, such as {found[0]}: NaN or infinite in {who[0]}."
+        for who, found in spoiled.items()
     ]
-    told = (*reading.notes, *notes)
-    return Kinship(reading.base.reference, reading.names, tuple(tensors), told)
-
-
-def _sums(shared: Shared, value: Any, count: int) -> TensorSums:
-    found = moments_of(value, count)
-    tables = (tuple(map(tuple, each.tolist())) for each in (found.dots, found.same, found.opposite))
-    dots, same, opposite = tables
-    layer = layer_of(shared.name)
-    return TensorSums(
-        shared.name,
-        kind_of(shared.name),
-        f"{layer.stack}.{layer.index}" if layer else None,
-        Sums(
-            entries=shared.tasks[0].spec.numel,
-            base=found.base,
-            sums=tuple(found.sums.tolist()),
-            dots=dots,
-            same=same,
-            opposite=opposite,
-        ),
-    )
+    return Kinship(base, made.names, tuple(tensors), (*made.notes, *notes))
 
 
 # -- what merges keep ------------------------------------------------------------------------
@@ -195,17 +142,17 @@ class _Steps:
     pruned: Mapping[int, tuple[Task, Task]]
 
 
-def _of_merge(number: int, merge: Merge) -> Iterator[_Asked]:
+def _of_merge(number: int, merge: Merge) -> Iterator[Output]:
     for name, told in merge.merged:
         steps = _steps(merge, name, told)
         if len(steps.deltas) > 1:
-            yield _Asked(f"conflicts {number} {name}", sign_conflicts(*steps.deltas))
+            yield in_memory(f"conflicts {number} {name}", sign_conflicts(*steps.deltas))
         for i, (before, after) in steps.pruned.items():
-            yield _Asked(f"before {number} {i} {name}", count_zeros(before))
-            yield _Asked(f"after {number} {i} {name}", count_zeros(after))
+            yield in_memory(f"before {number} {i} {name}", count_zeros(before))
+            yield in_memory(f"after {number} {i} {name}", count_zeros(after))
         if len(steps.pruned) > 1:
             after_all = [after for _, after in steps.pruned.values()]
-            yield _Asked(f"conflicts after {number} {name}", sign_conflicts(*after_all))
+            yield in_memory(f"conflicts after {number} {name}", sign_conflicts(*after_all))
 
 
 def _kept(number: int, merge: Merge, values: Values) -> Iterator[Kept]:

@@ -15,7 +15,7 @@ from mergegraph.provenance.lineage import Ancestor
 from mergegraph.provenance.manifest import MANIFEST, Manifest, read_manifest
 from mergegraph.recipe import read_recipe
 from mergegraph.report.gathering import Looked, look, model_of
-from mergegraph.report.measuring import Reading, plan_reading
+from mergegraph.report.measuring import Survey, survey
 from mergegraph.search.folder import RECORD
 from mergegraph.search.record import Bred, Evolved, read_record
 from mergegraph.settings import Settings
@@ -42,7 +42,7 @@ class Opened:
     name: str
     start: Path
     looked: Looked | None = None
-    reading: Reading | None = None
+    survey: Survey | None = None
     manifest: Manifest | None = None
     family: Ancestor | None = None
     record: Evolved | Bred | None = None
@@ -118,6 +118,6 @@ def _with_reading(opened: Opened, wanted: Wanted, more: Mapping[str, Model]) -> 
     name = wanted.base or looked.base
     base = None if name is None else model_of(looked, name, "--base" if wanted.base else "base")
     found = {key: each for key, each in looked.inputs.items() if each is not base}
-    reading = plan_reading(looked, {**found, **more}, base, wanted.settings)
+    made = survey(looked, {**found, **more}, base, wanted.settings)
     told = "" if base else "The recipe names no base; with --base its models can be compared."
-    return replace(opened, reading=reading, why_not=told)
+    return replace(opened, survey=made, why_not=told)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mergegraph.library import Library
 from mergegraph.planning.planned import whole_plan
-from mergegraph.plans import Output
-from mergegraph.running.execute import execute
-from mergegraph.running.fetching import fetch, needed
-from mergegraph.running.sinks import TensorSink
-from mergegraph.scheduling.schedule import make_schedule
+from mergegraph.running.reading import gather, in_memory, make_reading
 from mergegraph.tasks import Task
 
 
@@ -21,10 +16,6 @@ def evaluated(tasks: Sequence[Task], library: Library, *, budget: int, threads: 
 
     Raises MergeGraphError if they do not fit the budget, or a kernel fails.
     """
-    outputs = [Output(Path("early"), task.key, task) for task in tasks]
-    made = whole_plan(outputs, [], [], library)
-    schedule = make_schedule(made, budget=budget, threads=threads)
-    fetch(needed(made, schedule, ()), lambda _nbytes: None)
-    sinks = {each.name: TensorSink(each.task.spec) for each in schedule.outputs}
-    execute(schedule, [sinks[each.name] for each in schedule.outputs])
-    return [sinks[task.key].tensor.flatten() for task in tasks]
+    plan = whole_plan([in_memory(task.key, task) for task in tasks], (), (), library)
+    reading = make_reading(plan, budget=budget, threads=threads)
+    return [each.flatten() for each in gather(reading)]

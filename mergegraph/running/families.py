@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.families import Family, told_of
 from mergegraph.ops.folds import gram
-from mergegraph.plans import Output, plan_of
-from mergegraph.running.execute import execute
-from mergegraph.running.fetching import Wanted, streamed
-from mergegraph.running.sinks import TensorSink
-from mergegraph.scheduling.schedule import make_schedule
+from mergegraph.plans import plan_of
+from mergegraph.running.fetching import Wanted
+from mergegraph.running.reading import in_memory, make_reading, read
 
 
 def look(
@@ -20,20 +18,18 @@ def look(
 ) -> tuple[str, ...]:
     """What is to be told of families; their files must be there, or be streamed."""
     outputs = [
-        Output(Path("families"), sample.name, gram(*sample.tasks))
+        in_memory(sample.name, gram(*sample.tasks))
         for family in families
         for sample in family.samples
     ]
     if not outputs:
         return ()
     try:
-        schedule = make_schedule(plan_of(outputs, ()), budget=budget, threads=threads)
-        sinks = [TensorSink(each.task.spec) for each in outputs]
-        with streamed(wanted, schedule) as streams:
-            execute(schedule, sinks, streams=streams)
+        reading = make_reading(plan_of(outputs, ()), budget=budget, threads=threads)
+        found = read(replace(reading, wanted=tuple(wanted)))
     except MergeGraphError:  # whatever it is, the run will meet it and tell of it
         return ()
-    return tuple(dict.fromkeys(_told(families, [each.tensor.tolist() for each in sinks])))
+    return tuple(dict.fromkeys(_told(families, [each.tolist() for each in found])))
 
 
 def _told(families: Sequence[Family], dots: Sequence[list[list[float]]]) -> Iterator[str]:

@@ -96,14 +96,15 @@ def _is_here(tree: Tree, name: str) -> bool:
         return False
 
 
-def fetch(wanted: Sequence[Wanted], on_bytes: OnBytes) -> None:
+def fetch(wanted: Sequence[Wanted], on_bytes: OnBytes | None = None) -> None:
     """Bring files to disk, those of several trees at once; raises RunError if one cannot be had."""
     stopped = Event()
 
     def counted(nbytes: int) -> None:
         if stopped.is_set():
             raise RunError("fetching was stopped")
-        on_bytes(nbytes)
+        if on_bytes is not None:
+            on_bytes(nbytes)
 
     far = [each for each in wanted if each.fetched]
     with ThreadPoolExecutor(max(1, len(far))) as pool:

@@ -10,12 +10,9 @@ from mergegraph.pipeline import finish
 from mergegraph.planning.planned import whole_plan
 from mergegraph.plans import Output
 from mergegraph.plugins import Plugins
-from mergegraph.preparing import no_collection, ready, worth_compiling
-from mergegraph.running.execute import execute
-from mergegraph.running.fetching import fetch, needed, streamed
+from mergegraph.preparing import no_collection, ready
 from mergegraph.running.places import place_for
-from mergegraph.running.sinks import TensorSink
-from mergegraph.scheduling.schedule import make_schedule
+from mergegraph.running.reading import gather
 from mergegraph.search.compiling import Compiled
 from mergegraph.settings import Settings
 from mergegraph.spec import Spec
@@ -82,33 +79,21 @@ class Maker:
         """Compute outputs that are not there yet, all in one schedule."""
         if not outputs:
             return
-        chosen = self._settings
         checks = dict.fromkeys(check for each in batch for check in each.plan.checks)
         directories = [each.directory for each in batch]
         plan = whole_plan(outputs, [*checks], directories, self._library)
         budget = max(int(self.budget * (1 - _SHARE)), self.budget - self._held(outputs))
-        schedule = make_schedule(
-            plan, budget=budget, threads=chosen.workers, reserve=chosen.reserve(plan)
-        )
-        wanted = needed(plan, schedule, directories, is_streamed=chosen.stream)
-        fetch(wanted, lambda _nbytes: None)
-        sinks = [self._sink(each.task.spec) for each in schedule.outputs]
-        self._spare.clear()
-        with streamed(wanted, schedule) as streams:
-            execute(
-                schedule,
-                sinks,
-                place=place_for(chosen.device),
-                is_compiled=worth_compiling(plan, schedule, chosen),
-                streams=streams,
-            )
-        self._kept |= {
-            each.task.key: sink.tensor for each, sink in zip(schedule.outputs, sinks, strict=True)
-        }
+        reading = self._settings.reading(plan, budget=budget, unfinished=directories)
+        place, into = place_for(self._settings.device), self._spares(outputs)
+        found = gather(reading, place=place, into=into)
+        self._kept |= {o.task.key: each for o, each in zip(outputs, found, strict=True)}
 
-    def _sink(self, spec: Spec) -> TensorSink:
-        spare = self._spare.get(spec)
-        return TensorSink(spec, spare.pop() if spare else None)
+    def _spares(self, outputs: Sequence[Output]) -> list[Any]:
+        """Tensors that outputs may be put into, as far as there are any; the others are let go."""
+        found = [self._spare.get(each.task.spec) for each in outputs]
+        spares = [each.pop() if each else None for each in found]
+        self._spare.clear()
+        return spares
 
     def _held(self, outputs: Sequence[Output]) -> int:
         kept = sum(each.nbytes for each in self._kept.values())

@@ -6,10 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mergegraph.kinship import reading
 from mergegraph.plugins import installed_plugins
 from mergegraph.recipe import read_recipe
 from mergegraph.report.gathering import look
-from mergegraph.report.measuring import measure, plan_reading
+from mergegraph.report.measuring import measure, survey
 from mergegraph.settings import Settings
 from mergegraph.testing import tiny_family
 
@@ -43,7 +44,7 @@ def measured(folder, monkeypatch):
         plugins, settings = installed_plugins(), Settings(**{"threads": 2, **given})
         looked = look(read_recipe("r.yaml", plugins.methods, ()), plugins, settings)
         family = {name: each for name, each in looked.inputs.items() if name != looked.base}
-        return measure(plan_reading(looked, family, looked.shelf.model("models/base"), settings))
+        return measure(survey(looked, family, looked.shelf.model("models/base"), settings))
 
     return found
 
@@ -99,3 +100,15 @@ def test_numbers_do_not_depend_on_threads_and_budget(measured):
     one, other = measured(threads=1, memory="300MiB"), measured(threads=2, memory="2GiB")
     assert one.family == other.family
     assert one.kept == other.kept
+
+
+def test_large_models_are_read_by_compiled_kernels(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(reading, "_WORTH_COMPILING_ALL", 0)
+    monkeypatch.setattr(reading, "has_compiler", lambda: True)
+    plugins, settings = installed_plugins(), Settings(threads=2, memory="512MiB")
+    (folder / "r.yaml").write_text(TIES.format(method="ties"))
+    looked = look(read_recipe("r.yaml", plugins.methods, ()), plugins, settings)
+    base = looked.shelf.model("models/base")
+    made = survey(looked, looked.inputs, base, settings)
+    assert made.reading.is_compiled
