@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -77,7 +79,8 @@ def evaluate(
             found.append(each)
             if not quiet and form == "text":
                 typer.echo(each.told, err=True)
-    tell = evaluating.scores_json if form == "json" else evaluating.table_text
+    text = partial(evaluating.table_text, width=_width())
+    tell = evaluating.scores_json if form == "json" else text
     typer.echo(tell(found))
     if problems := evaluating.problems_of(found):
         raise RunError(*problems)
@@ -108,6 +111,11 @@ def evaluators(
         typer.echo(examiners.evaluators_text(plugins, width))
     else:
         typer.echo(examiners.evaluator_text(plugins, name, width))
+
+
+def _width() -> int | None:
+    """The columns of the terminal; a file has any number."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _check_form(form: str) -> None:

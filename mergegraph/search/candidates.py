@@ -10,6 +10,7 @@ from typing import Any
 
 from mergegraph.config import Config
 from mergegraph.errors import RunError
+from mergegraph.evaluators import Candidate
 from mergegraph.files.checkpoint import Checkpoint
 from mergegraph.files.references import Reference
 from mergegraph.files.weights import SAFE
@@ -19,11 +20,27 @@ from mergegraph.models.model import PLAIN, Model, SideFiles
 from mergegraph.models.scaled import SCALED
 from mergegraph.ops.arithmetic import cast
 from mergegraph.running.early import evaluated
+from mergegraph.search.examining import Examination
 from mergegraph.settings import Settings
 from mergegraph.tasks import Task
 from mergegraph.writing.folders import write_sides, write_weights
 
 _CONFIG, _INDEX = "config.json", ".safetensors.index.json"
+
+
+class WrittenError(RunError):
+    """An evaluator that wrote into tensors; what others find in them after it is not right."""
+
+
+def examined(candidate: Candidate, examination: Examination) -> dict[str, float]:
+    """The scores of a candidate; raises WrittenError where its tensors are not what they were."""
+    try:
+        return examination.examine(candidate)
+    finally:
+        name = candidate.written() if isinstance(candidate, InMemory | OnDisk) else None
+        if name is not None:
+            fact = f"{examination.evaluator.name} on {candidate.name} wrote into tensor {name}"
+            raise WrittenError(f"{fact}, which others look at; have it change a copy")
 
 
 class InMemory:
@@ -43,6 +60,7 @@ class InMemory:
         self.config = config
         self._made = _Folders(scratch)
         self._sides = sides
+        self._versions = _versions(tensors)
 
     def __enter__(self) -> InMemory:
         return self
@@ -53,6 +71,10 @@ class InMemory:
     def clear(self) -> None:
         """Take away what was made of it."""
         self._made.clear()
+
+    def written(self) -> str | None:
+        """A tensor that somebody has written into."""
+        return _changed(self._versions, self.tensors)
 
     @cached_property
     def files(self) -> Path:
@@ -83,6 +105,7 @@ class OnDisk:
         self._settings = settings
         self._made = _Folders(scratch)
         self._model = library.shelf().model(reference)
+        self._versions: Mapping[str, int] = {}
 
     def __enter__(self) -> OnDisk:
         return self
@@ -122,10 +145,21 @@ class OnDisk:
                 budget=self._settings.budget,
                 threads=self._settings.workers,
             )
-        return {
+        found = {
             name: value.view(task.spec.shape)
             for (name, task), value in zip(tasks.items(), values, strict=True)
         }
+        self._versions = _versions(found)
+        return found
+
+    def written(self) -> str | None:
+        """A tensor that somebody has written into; they are read anew then."""
+        name = _changed(self._versions, self.__dict__.get("tensors", {}))
+        if name is not None:
+            self.clear()
+            for each in ("tensors", "files", "directory"):
+                self.__dict__.pop(each, None)
+        return name
 
     @cached_property
     def files(self) -> Path:
@@ -186,6 +220,19 @@ class _Folders:
         """Take away what was made."""
         while self._held:
             self._held.pop().cleanup()
+
+
+def _versions(tensors: Mapping[str, Any]) -> dict[str, int]:
+    """How often each tensor was written into, where that is counted."""
+    return {
+        name: 0 if each.is_inference() else each._version  # noqa: SLF001 - torch has no other word
+        for name, each in tensors.items()
+    }
+
+
+def _changed(before: Mapping[str, int], tensors: Mapping[str, Any]) -> str | None:
+    now = _versions(tensors)
+    return next((name for name in now if now[name] != before[name]), None)
 
 
 def _plain(model: Model, name: str) -> Task:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import floor, log10
 from time import monotonic
 
 from mergegraph.errors import MergeGraphError, printable
-from mergegraph.search.candidates import OnDisk
+from mergegraph.search.candidates import OnDisk, examined
 from mergegraph.search.examining import Examination, names_of
 
 _DIGITS = 4  # that a score is shown with
+_HUGE = 1e9  # from where on it is shown with an exponent
 _NOTHING = "-"
 
 
@@ -51,7 +53,7 @@ def evaluated(
 def _examined(candidate: OnDisk, examination: Examination) -> Found:
     began = monotonic()
     try:
-        scores, problem = examination.examine(candidate), None
+        scores, problem = examined(candidate, examination), None
     except MergeGraphError as error:
         scores, problem = None, str(error)
     return Found(candidate.name, examination, scores, problem, monotonic() - began)
@@ -62,11 +64,15 @@ def problems_of(found: Iterable[Found]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.problem for each in found if each.problem is not None))
 
 
-def table_text(found: Sequence[Found]) -> str:
-    """A table for each examination: a line for each model, the best of each score marked."""
+def table_text(found: Sequence[Found], width: int | None = None) -> str:
+    """A table for each examination: a line for each model, the best of each score marked.
+
+    One that is wider than `width` has a line for each score instead, and if that is too wide too,
+    one for each score of each model.
+    """
     examinations = dict.fromkeys(each.examination.text for each in found)
     tables = (_table([e for e in found if e.examination.text == text]) for text in examinations)
-    return "\n\n".join(tables)
+    return "\n\n".join(_laid_out(each, width) for each in tables)
 
 
 def scores_json(found: Sequence[Found]) -> str:
@@ -102,26 +108,41 @@ def _described(examination: Examination) -> dict[str, object]:
     }
 
 
-def _table(found: Sequence[Found]) -> str:
+def _table(found: Sequence[Found]) -> list[list[str]]:
+    """Columns: that of the models under the words of the examination, and one for each score."""
     scored = [each.scores for each in found if each.scores is not None]
-    names = names_of(scored)
-    columns = [_column(name, found) for name in names]
-    models = [printable(each.model) for each in found]
-    first = [printable(found[0].examination.text), *models]
-    margin = max(map(len, first))
-    lines = zip(first, *columns, strict=True) if columns else zip(first, strict=True)
-    return "\n".join("  ".join([f"{model:<{margin}}", *cells]).rstrip() for model, *cells in lines)
+    first = [printable(found[0].examination.text), *(printable(each.model) for each in found)]
+    return [first, *(_column(name, found) for name in names_of(scored))]
+
+
+def _laid_out(columns: list[list[str]], width: int | None) -> str:
+    models, *scores = columns
+    heads = [models[0], *(f"{each} " for each in models[1:])]
+    for text in (_lines(columns), _lines([*zip(heads, *scores, strict=True)])):
+        if width is None or not scores or max(map(len, text)) <= width:
+            return "\n".join(text)
+    rows = zip(models, *scores, strict=True)
+    (words, *names), *others = rows
+    blocks = [[model, *map("  {} {}".format, names, cells)] for model, *cells in others]
+    return "\n".join(line.rstrip() for line in [words, *chain.from_iterable(blocks)])
+
+
+def _lines(columns: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of columns, each as wide as the widest cell; the first begins at the left."""
+    first, *others = [max(map(len, each)) for each in columns]
+    return [
+        "  ".join([f"{head:<{first}}", *map(str.rjust, cells, others)]).rstrip()
+        for head, *cells in zip(*columns, strict=True)
+    ]
 
 
 def _column(name: str, found: Sequence[Found]) -> list[str]:
-    """A score of every model under its name, as wide as the widest."""
+    """A score of every model under its name."""
     values = [None if each.scores is None else each.scores.get(name) for each in found]
     there = [each for each in values if each is not None]
     best = _best(name, found[0].examination, there)
-    decimals = _decimals(there)
-    cells = [_cell(each, decimals, is_best=each == best) for each in values]
-    width = max(map(len, [f"{name} ", *cells]))
-    return [f"{f'{name} ':>{width}}", *(f"{each:>{width}}" for each in cells)]
+    cells = (_cell(each, _form(there), is_best=each == best) for each in values)
+    return [f"{printable(name)} ", *cells]
 
 
 def _best(name: str, examination: Examination, values: Sequence[float]) -> float | None:
@@ -132,13 +153,16 @@ def _best(name: str, examination: Examination, values: Sequence[float]) -> float
     return min(values) if name in evaluator.lower_is_better else max(values)
 
 
-def _decimals(values: Iterable[float]) -> int:
+def _form(values: Iterable[float]) -> str:
+    """How numbers are written, all of one score alike."""
     largest = max(map(abs, values), default=0.0)
+    if largest >= _HUGE:
+        return f".{_DIGITS}g"
     before = floor(log10(largest)) + 1 if largest else 1
-    return min(max(0, _DIGITS - before), _DIGITS)
+    return f".{min(max(0, _DIGITS - before), _DIGITS)}f"
 
 
-def _cell(value: float | None, decimals: int, *, is_best: bool) -> str:
+def _cell(value: float | None, form: str, *, is_best: bool) -> str:
     if value is None:
         return f"{_NOTHING} "
-    return f"{value:.{decimals}f}{'*' if is_best else ' '}"
+    return f"{value:{form}}{'*' if is_best else ' '}"

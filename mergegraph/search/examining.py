@@ -66,9 +66,9 @@ class Examination:
 
     def examine(self, candidate: Candidate) -> dict[str, float]:
         """The scores of a candidate; raises RunError where there are none to be had."""
-        with _telling(f"{self.evaluator.name} on {candidate.name}"):
-            found = self.evaluator(candidate, self.data, **self.values)
-        return _checked(found, f"{self.evaluator.name} on {candidate.name}")
+        what = f"{self.evaluator.name} on {candidate.name}"
+        with _telling(what):
+            return _checked(self.evaluator(candidate, self.data, **self.values), what)
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _telling(what: str) -> Iterator[None]:
         raise
     except MergeGraphError as error:
         raise RunError(f"{what}: {error}") from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         told = refusal(error) or f"{type(error).__name__}: {error}"
         raise RunError(f"{what} failed: {told}") from error
 
@@ -253,14 +253,25 @@ def _checked(found: Any, what: str) -> dict[str, float]:
         raise RunError(f"{what} {fact}; it must give a number for each name")
     scores = {}
     for name, value in found.items():
-        if not isinstance(name, str) or not name.strip():
-            raise RunError(f"{what} gave a score without a name")
+        if not isinstance(name, str):
+            raise RunError(f"{what} gave a score whose name is {type(name).__name__}, not str")
+        if not name.strip():
+            raise RunError(f"{what} gave a score whose name is empty")
+        if not name.isprintable():
+            raise RunError(f"{what} gave a score named {name!a}, which cannot be printed")
         if not isinstance(value, Real) or isinstance(value, bool):
             raise RunError(f"{what} gave {name} as {type(value).__name__}, not as a number")
-        if not isfinite(value):
-            raise RunError(f"{what} gave {float(value)} for {name}, which is no finite number")
-        scores[name] = float(value)
+        scores[name] = _float(value, name, what)
+        if not isfinite(scores[name]):
+            raise RunError(f"{what} gave {scores[name]} for {name}, which is no finite number")
     return scores
+
+
+def _float(value: Real, name: str, what: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise RunError(f"{what} gave a number for {name} that is too large for a float") from None
 
 
 def names_of(scores: Iterable[Collection[str]]) -> tuple[str, ...]:

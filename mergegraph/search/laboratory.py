@@ -19,7 +19,7 @@ from mergegraph.library import Library
 from mergegraph.machine import sized
 from mergegraph.plugins import Plugins
 from mergegraph.running.families import look
-from mergegraph.search.candidates import InMemory, OnDisk
+from mergegraph.search.candidates import InMemory, OnDisk, WrittenError, examined
 from mergegraph.search.compiling import Asked, Compiled, Compiler, library_of
 from mergegraph.search.examining import Examination
 from mergegraph.search.making import Maker, write
@@ -237,8 +237,10 @@ class Laboratory:
         try:
             with opened as candidate:
                 return Outcome(
-                    examination.examine(candidate), None, "", seconds=monotonic() - began
+                    examined(candidate, examination), None, "", seconds=monotonic() - began
                 )
+        except WrittenError:  # tensors that candidates share are no longer what they are called
+            raise
         except MergeGraphError as error:
             return Outcome(None, _line(error), "", seconds=monotonic() - began)
 

@@ -16,7 +16,7 @@ from mergegraph_evaluators.parts.loading import (
     load_model,
     load_tokenizer,
 )
-from mergegraph_evaluators.parts.threads import threads_of
+from mergegraph_evaluators.parts.threads import check_threads, threads_of
 
 _HALVES = ("even", "odd")
 _MEAN = "mean"
@@ -50,10 +50,13 @@ def _read(data: str) -> list[_Wanted]:
     return found
 
 
-def _check(data: str, *, include_path: str | None, network: bool, device: str) -> None:
+def _check(
+    data: str, *, include_path: str | None, network: bool, device: str, threads: int
+) -> None:
     wanted = _read(data)
     check_there("lm_eval", "lm_eval", "transformers")
     check_device(device)
+    check_threads(threads)
     for each in include_path.split("+") if include_path else ():
         if not Path(each).expanduser().is_dir():
             raise MergeGraphError(f"include_path {each}: there is no such folder")

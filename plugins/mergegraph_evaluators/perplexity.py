@@ -16,15 +16,17 @@ from mergegraph_evaluators.parts.loading import (
     load_tokenizer,
 )
 from mergegraph_evaluators.parts.texts import files_in, pieces_of, text_of
-from mergegraph_evaluators.parts.threads import threads_of
+from mergegraph_evaluators.parts.threads import check_threads, threads_of
 
 _HIGHEST = 700.0  # the exponential of more is no float
 
 
-def _check(data: str, *, length: int, stride: int, device: str) -> None:
+def _check(data: str, *, length: int, stride: int, device: str, threads: int) -> None:
     check_there("perplexity", "transformers")
     check_device(device)
-    files_in(data)
+    check_threads(threads)
+    if not any(text_of(each) for each in files_in(data)):
+        raise MergeGraphError(f"{data}: holds no text")
     if stride >= length:
         fact = f"stride {stride} leaves no context in windows of {length} tokens"
         raise MergeGraphError(f"{fact}; write a smaller one")

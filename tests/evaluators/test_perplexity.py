@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 
 import pytest
@@ -72,7 +73,7 @@ def test_several_files_are_read_alone(examined, write, tiny):
         ("perplexity,length=8,stride=8:{text}", "stride 8 leaves no context in windows of 8"),
         ("perplexity,device=cud:{text}", "device cud: torch finds none of that name here"),
         ("perplexity:{text}", "more than the 64 positions it has; write length=64"),
-        ("perplexity,length=64,stride=32:{empty}", "too short"),
+        ("perplexity,length=64,stride=32:{empty}", "empty.txt: holds no text"),
         ("perplexity,length=64,stride=32:{binary}", "is not text in UTF-8, from byte 0 on"),
     ],
 )
@@ -94,6 +95,8 @@ def changed(model, **values):
     ("values", "told"),
     [
         ({"model_type": "t5"}, "t5 is no causal language model"),
+        ({"model_type": "bert"}, "this bert is no causal language model: its tokens see those"),
+        ({"model_type": "bert", "is_decoder": True}, "would make up bert.embeddings"),
         ({"model_type": "unheard"}, "transformers cannot load it"),
         ({"num_hidden_layers": 3}, "would make up model.layers.2.input_layernorm.weight"),
         ({"_attn_implementation": "org/kernels"}, "is code to be fetched, which is not run"),
@@ -113,6 +116,22 @@ def test_weights_that_are_no_numbers_are_told(refused, write, tiny):
     save_file({**load_file(path), "model.norm.weight": torch.full((32,), math.nan)}, path)
     told = refused(f"perplexity,length=64,stride=32:{write('t.txt', TEXT)}", tiny)
     assert "gave nan for perplexity, which is no finite number" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("perplexity:{text}++", "t.txt++: a name is missing beside a +"),
+        ("perplexity,threads=1000000:{text}", "threads 1000000: there are "),
+        ("perplexity:{binary}", "is not text in UTF-8"),
+        ("perplexity:{empty}", "empty.txt: holds no text"),
+    ],
+)
+def test_words_of_no_use_are_refused_before_a_model_is_looked_at(write, tmp_path, words, told):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    files = {"text": write("t.txt", TEXT), "empty": write("empty.txt", "")}
+    with pytest.raises(MergeGraphError, match=re.escape(told)):
+        read_examination(words.format(binary=tmp_path / "binary", **files), installed_plugins())
 
 
 def test_without_transformers_it_says_how_to_have_it(refused, write, monkeypatch):

@@ -43,6 +43,44 @@ print('bye')
     assert examined(script(source), "demo:base") == {"loss": 0.5, "n": 3.0}
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "{'acc': {\"x\": 3}}",
+        "[{'a': 1}, {\"a\": 2}]",
+        '[\n{"a": 1},\n{"a": 2}\n]',
+        'the scores: {"a": 1}',
+        ' {"a": 1}',
+        "z" * 2**20 + '{"a": 1}',
+    ],
+)
+def test_an_object_inside_something_else_has_no_scores(refused, script, printed):
+    told = refused(script(f"print({printed!r})"), "demo:base")
+    assert "printed no JSON object that begins a line" in told
+
+
+def test_of_much_that_is_printed_the_last_lines_count(examined, script):
+    source = "print('{\"a\": 1}\\n' + 'z' * 2**20 + '\\n{\"a\":\\n2}\\nbye')"
+    assert examined(script(source), "demo:base") == {"a": 2.0}
+
+
+def test_an_object_that_is_cut_has_no_scores(refused, script):
+    source = "import json\nprint(json.dumps({'l': [{'x': 1}] * 2**17, 'acc': 1}, indent=0))"
+    assert "of the last 1 MiB of standard output" in refused(script(source), "demo:base")
+
+
+@pytest.mark.parametrize("line", ["{", '{"a":', '{"a": ['])
+def test_what_looks_like_objects_is_soon_given_up(refused, script, line):
+    source = f"print({line!r} * 2**20 + '\\n' + ({line!r} + '\\n') * 2**17)"
+    began = time.monotonic()
+    refused(script(source), "demo:base")
+    assert time.monotonic() - began < 5
+
+
+def test_long_lines_of_errors_are_cut(refused, script):
+    assert len(refused(script("import sys; sys.exit('x' * 100000)"), "demo:base")) < 1000
+
+
 def test_no_shell_reads_the_command(examined, script):
     source = "import json, sys\nprint(json.dumps({'words': len(sys.argv)}))"
     assert examined(script(source) + " '$HOME;' *", "demo:base")["words"] == 4
@@ -67,6 +105,7 @@ def test_what_is_no_score_is_said(refused, script, source, told):
     ("words", "told"),
     [
         ("shell:score-nobody-has {model}", "there is no program 'score-nobody-has'"),
+        ("shell:{model} x", "begins with the model; write a program before it"),
         ("shell:ls", "write {model} in it"),
         ("shell:ls '{model}", "No closing quotation"),
         ("shell,uses=nowhere.txt:ls {model}", "nowhere.txt: no such file"),
@@ -92,9 +131,20 @@ def test_two_commands_are_two_data_unless_files_are_named(tmp_path):
 
 ENDLESS = """
 import os, pathlib, subprocess, sys, time
-child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
+child = subprocess.Popen(
+    [sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True
+)
 pathlib.Path({path!r}).write_text(f'{{os.getpid()}} {{child.pid}}')
 time.sleep(60)
+"""
+
+
+LEAVES = """
+import pathlib, subprocess, sys
+code = 'import time; time.sleep(60)'
+left = [subprocess.Popen([sys.executable, '-c', code], start_new_session={alone})]
+pathlib.Path({path!r}).write_text(str(left[0].pid))
+print('{{"a": 1}}')
 """
 
 
@@ -122,6 +172,14 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(refused, scrip
     told = refused(script(ENDLESS.format(path=str(tmp_path / "ids")), ",timeout=1"), "demo:base")
     assert told == "shell on demo:base: took longer than 1 seconds; allow more with timeout="
     assert are_gone((tmp_path / "ids").read_text().split())
+
+
+@needs_proc
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_a_program_leaves_behind_is_ended(examined, script, tmp_path, alone):
+    source = LEAVES.format(path=str(tmp_path / "ids"), alone=alone)
+    assert examined(script(source), "demo:base") == {"a": 1.0}
+    assert are_gone([(tmp_path / "ids").read_text()])
 
 
 @needs_proc

@@ -1,11 +1,19 @@
 """The commands evaluate and evaluators: tables, JSON, and models that cannot be examined."""
 
 import json
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
+from mergegraph import evaluator, hookimpl
 from mergegraph.cli import main
+from mergegraph.library import Library
+from mergegraph.plugins import collect, installed_plugins
+from mergegraph.search.candidates import OnDisk
+from mergegraph.search.evaluating import Found, evaluated, table_text
+from mergegraph.search.examining import read_examination
+from mergegraph.settings import Settings
 from mergegraph.testing import tiny_checkpoint
 
 DEMO = "demo,problems=20"
@@ -77,6 +85,47 @@ def test_a_table_has_every_model_and_score(told):
     assert head.split() == [f"{DEMO}:validation", "north", "east", "south", "west", "average"]
     assert base.split()[0] == "demo:base"
     assert north.split()[1] == "100.0*"
+
+
+def found(*models):
+    examination = read_examination(DEMO, installed_plugins())
+    return [Found(f"m{n}", examination, each, None, 0.0) for n, each in enumerate(models)]
+
+
+def test_huge_scores_are_short():
+    table = table_text(found({"a": 1e300, "b": 12.5}, {"a": 1.0, "b": 1e8}))
+    assert [line.split()[1:] for line in table.splitlines()] == [
+        ["a", "b"],
+        ["1e+300*", "12"],
+        ["1", "100000000*"],
+    ]
+
+
+def test_a_table_too_wide_is_turned_round_and_then_stacked():
+    many = found({f"score {n}": n for n in range(60)}, {"score 0": 1.0})
+    turned = table_text(many, 60).splitlines()
+    assert len(turned) == 61
+    assert turned[0].split()[1:] == ["m0", "m1"]
+    assert turned[1].split() == ["score", "0", "0.000", "1.000*"]
+    stacked = table_text(many, 30).splitlines()
+    assert stacked[1:3] == ["m0", "  score 0  0.000"]
+    assert len(stacked) == 1 + 2 * 61
+
+
+def test_what_an_evaluator_writes_into_tensors_others_do_not_find():
+    @evaluator(name="zeros", splits=("a", "b"))
+    def zeros(model, data):
+        """Set all to zero."""
+        for each in model.tensors.values():
+            each.zero_()
+        return {"zeros": 1}
+
+    plugins = collect([("own 1", SimpleNamespace(evaluators=hookimpl(lambda: [zeros])))])
+    both = [read_examination("zeros", plugins), read_examination(DEMO, installed_plugins())]
+    library = Library(installed_plugins().sources)
+    first, second = evaluated("demo:north", lambda e: OnDisk(e, library, Settings()), both)
+    assert "zeros on demo:north wrote into tensor" in first.problem
+    assert second.scores["north"] == 100.0
 
 
 def test_two_evaluators_are_two_tables(told):

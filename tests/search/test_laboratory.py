@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from mergegraph import evaluator, hookimpl, pipeline
+from mergegraph.errors import RunError
 from mergegraph.plugins import collect, installed_plugins
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import read_examination
@@ -35,9 +36,18 @@ def sizes(model, data):
     return {"bytes": sum(each.stat().st_size for each in model.directory.rglob("*.safetensors"))}
 
 
+@evaluator(splits=("some", "others"))
+def spoils(model, data):
+    """Write into tensors."""
+    next(iter(model.tensors.values())).add_(1)
+    return {"x": 1}
+
+
 @pytest.fixture(scope="module")
 def plugins():
-    own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [sums, sizes])))])
+    own = collect(
+        [("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [sums, sizes, spoils])))]
+    )
     return replace(installed_plugins(), evaluators=own.evaluators, examiners=own.examiners)
 
 
@@ -146,6 +156,12 @@ def test_an_examination_that_fails_is_told(laboratory, checkpoint, plugins):
     text = f"merge_method: passthrough\non_nonfinite: propagate\nmodels: [{{model: {model}}}]"
     found = laboratory().scores([Asked("nan", text)], exam(plugins))[0]
     assert found.problem == "sums on nan failed: ValueError: not a number"
+
+
+def test_an_evaluator_that_writes_into_tensors_ends_all(laboratory, models, plugins):
+    """Others have these tensors too, and would be scored by what it left of them."""
+    with pytest.raises(RunError, match=r"spoils on one wrote into tensor .*have it change a copy"):
+        laboratory().scores([asked("one", models, 0.5, 0.5)], exam(plugins, "spoils"))
 
 
 def test_what_does_not_fit_is_written_and_gone_after(laboratory, checkpoint, plugins, tmp_path):

@@ -55,11 +55,18 @@ def load_model(model: Candidate, *, dtype: str, device: str) -> Any:
     check_alone(model.files)
     try:
         with quietly():
-            from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+            from transformers import (
+                MODEL_FOR_CAUSAL_LM_MAPPING,
+                MODEL_FOR_MASKED_LM_MAPPING,
+                AutoConfig,
+            )
 
             config = AutoConfig.from_pretrained(model.files, **_LOADING)
             if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
                 raise MergeGraphError(f"{config.model_type} is no causal language model")
+            if type(config) in MODEL_FOR_MASKED_LM_MAPPING and _looks_ahead(config):
+                fact = f"this {config.model_type} is no causal language model: its tokens see those"
+                raise MergeGraphError(f"{fact} after them, unless its config has is_decoder: true")
             kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
             made, found = kind.from_pretrained(
                 None,
@@ -76,6 +83,12 @@ def load_model(model: Candidate, *, dtype: str, device: str) -> Any:
         told = ", ".join(lacking[:_FEW]) + more
         raise MergeGraphError(f"transformers would make up {told}, which the model does not have")
     return made.eval().to(device)
+
+
+def _looks_ahead(config: Any) -> bool:
+    """Whether a model that may be a masked one is; the decoders of two-part models are not."""
+    is_decoder = getattr(config, "is_decoder", False) or getattr(config, "causal", False)
+    return not is_decoder and not getattr(config, "is_encoder_decoder", False)
 
 
 @contextmanager

@@ -12,17 +12,18 @@ from typing import IO
 
 from mergegraph import MergeGraphError
 
-_MOST = 2**20  # bytes of what a program says that are read, from the end
+MOST = 2**20  # bytes of what a program says that are read, from the end
 _MINDER = Path(__file__).with_name("minder.py")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended, and what it wrote."""
+    """How a program ended, and what it wrote, or the last lines of that if it is much."""
 
     status: int
     output: str
     errors: str
+    is_cut: bool
 
 
 def carried_out(words: Sequence[str], *, seconds: float) -> Ended:
@@ -48,10 +49,15 @@ def carried_out(words: Sequence[str], *, seconds: float) -> Ended:
             assert minder.stdin is not None, "it was asked for"
             minder.stdin.close()
             minder.wait()
-        return Ended(status, _end_of(output), _end_of(errors))
+        is_cut = output.seek(0, 2) > MOST
+        return Ended(status, _end_of(output), _end_of(errors), is_cut)
 
 
 def _end_of(file: IO[bytes]) -> str:
+    """What a file holds; of more than is read, the lines that are whole."""
     nbytes = file.seek(0, 2)
-    file.seek(max(0, nbytes - _MOST))
-    return file.read().decode("utf-8", "replace")
+    file.seek(max(0, nbytes - MOST - 1))
+    found = file.read()
+    if nbytes > MOST:
+        found = found.partition(b"\n")[2]
+    return found.decode("utf-8", "replace")

@@ -20,6 +20,8 @@ def files_in(words: str) -> list[Path]:
     whole = Path(words).expanduser()
     found = [whole] if whole.is_file() else [Path(each).expanduser() for each in words.split("+")]
     for each in found:
+        if each == Path():
+            raise MergeGraphError(f"{words}: a name is missing beside a +; write a.txt+b.txt")
         if not each.is_file():
             raise MergeGraphError(f"{each}: no such file of text")
     return found

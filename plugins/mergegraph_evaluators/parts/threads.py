@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import cpu_count
+
+from mergegraph import MergeGraphError
+
+
+def check_threads(count: int) -> None:
+    """Raise MergeGraphError where there are fewer cores: libraries end the process, or crawl."""
+    there = cpu_count() or 1
+    if count > there:
+        raise MergeGraphError(f"threads {count}: there are {there} cores here; write no more")
 
 
 @contextmanager
