@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mergegraph.errors import Problem, nearest
 from mergegraph.evolve.forms import FormReader, unknown
 from mergegraph.evolve.holes import MERGED, Hole, is_number, label_of
@@ -39,13 +41,16 @@ class HoleReader:
         self.prefix = () if stage is None else (stage,)
         self.problems: list[Problem] = []
         self.holes: dict[int, Hole] = {}
+        self.seen: set[Piece] = set()
         self.named = named
         self.look(document, None, None)
 
     def look(self, piece: Piece, key: Piece | None, holder: Piece | None) -> None:
         """Find the holes in a piece, those in what may be chosen for others among them."""
-        if piece.start in self.holes:
+        if piece in self.seen:
             return
+        self.seen.add(piece)
+        self.problems += _doubled(piece)
         if piece.key_of(HOLE) is not None and (key is None or key.data not in NAMED):
             hole = self.read(piece, key, holder)
             if hole is not None:
@@ -64,8 +69,8 @@ class HoleReader:
         if kind is None:
             return None
         self.problems += unknown(piece, (HOLE, *_OPTIONS[kind]))
-        hole = Hole(piece, key, holder, kind, ())
-        reader = FormReader(self.document.data, piece, given, self.name_of(piece), hole)
+        hole = Hole(piece, key, holder, kind, (), name=self.name_of(piece))
+        reader = FormReader(self.document.data, piece, given, hole.name, hole)
         found = reader.read()
         self.problems += reader.problems
         if hole.is_merged and kind != "choice":
@@ -131,3 +136,12 @@ class HoleReader:
     def wrong(self, piece: Piece, fact: str) -> None:
         """Note a problem."""
         self.problems.append(Problem(piece.place, fact))
+
+
+def _doubled(piece: Piece) -> Iterator[Problem]:
+    """The keys of a mapping that are given twice, of which one would be passed over."""
+    known = {MERGED}
+    for key, _ in piece.pairs:
+        if key.data in known and key.data != MERGED:
+            yield Problem(key.place, f"'{key.data}' is given twice")
+        known.add(key.data)

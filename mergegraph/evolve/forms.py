@@ -70,6 +70,8 @@ class FormReader:
         start = self.number("start", low, high)
         is_log, is_whole = self.flag("log"), self.flag("integer")
         step = self.number("step", 0, high - low)
+        if not is_whole and not self.can_be_written(self.given, low, high):
+            return None
         if is_log and low <= 0:
             self.wrong(self.given, f"log: {low} has no logarithm; begin above 0")
             return None
@@ -105,7 +107,21 @@ class FormReader:
             fact = f"step {step} is too small" if times > _MOST else fact
             self.wrong(self.piece.of("step") or self.piece, fact)
             return made.steady(name, low, high, start, is_log=False)
-        return made.stepped(name, [made.rounded(low + i * step) for i in range(times + 1)], start)
+        least, most = made.written(low, high)
+        numbers = [made.rounded(low + i * step) for i in range(times + 1)]
+        numbers = [min(most, max(least, each)) for each in numbers]
+        if len(set(numbers)) <= times:
+            fact = f"step {step} is less than numbers of {made.DIGITS} digits can differ"
+            self.wrong(self.piece.of("step") or self.piece, fact)
+        return made.stepped(name, numbers, start)
+
+    def can_be_written(self, piece: Piece, low: float, high: float) -> bool:
+        """Whether a range has two numbers with as many digits as are written."""
+        first, last = made.written(low, high)
+        if first >= last:
+            fact = f"[{low}, {high}] holds no two numbers of {made.DIGITS} digits"
+            self.wrong(piece, f"{fact}, which is how they are written")
+        return first < last
 
     def word(self) -> Hole | None:
         """A weight or a density as evolutionary merging was published."""
@@ -201,6 +217,8 @@ class FormReader:
         scales = self.given.of("scales")
         if scales is not None and not self.are_scales(scales.data):
             self.wrong(scales, "scales are [low, high], both above 0")
+            return None
+        if scales is not None and not self.can_be_written(scales, *scales.data):
             return None
         if len(layers) * repeats > _MOST:
             self.wrong(self.given, f"a path has at most {_MOST} slots")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import Any
 
 Coordinate = float | int
@@ -33,6 +34,7 @@ class Gene:
     high: float | None = None
     choices: tuple[str, ...] | None = None
     value: Callable[[Coordinate], Any] = lambda coordinate: coordinate
+    differing: tuple[float, float] | None = None  # within bounds, if others have the same values
 
     def within(self, share: float) -> Coordinate:
         """The coordinate at a share of the way through its bounds or levels, from 0 to 1."""
@@ -47,6 +49,13 @@ def rounded(number: float) -> float:
     return float(f"{number:.{DIGITS}g}")
 
 
+def written(low: float, high: float) -> tuple[float, float]:
+    """The first and the last number of a range that can be written; the last may be the lower."""
+    first = Context(prec=DIGITS, rounding=ROUND_CEILING).create_decimal(repr(low))
+    last = Context(prec=DIGITS, rounding=ROUND_FLOOR).create_decimal(repr(high))
+    return float(first), float(last)
+
+
 def number_text(number: float) -> str:
     """A number as recipes have it."""
     return str(number) if isinstance(number, int) else repr(rounded(number))
@@ -54,15 +63,27 @@ def number_text(number: float) -> str:
 
 def steady(name: str, low: float, high: float, start: float | None, *, is_log: bool) -> Gene:
     """A number anywhere from `low` to `high`, evenly or by its logarithm."""
-    first, last = (math.log(low), math.log(high)) if is_log else (low, high)
+    least, most = written(low, high)
+    begun, at = _scale(low, high, start, is_log=is_log)
 
     def value(coordinate: Coordinate) -> float:
+        return min(most, max(least, rounded(at(coordinate))))
+
+    return Gene(name, "range", start=begun, low=low, high=high, value=value)
+
+
+def _scale(
+    low: float, high: float, start: float | None, *, is_log: bool
+) -> tuple[float, Callable[[Coordinate], float]]:
+    """The coordinate of a start, and the number at a coordinate."""
+    first, last = (math.log(low), math.log(high)) if is_log else (low, high)
+
+    def at(coordinate: Coordinate) -> float:
         found = first + coordinate * (last - first)
-        return float(min(high, max(low, rounded(math.exp(found) if is_log else found))))
+        return math.exp(found) if is_log else found
 
     begun = None if start is None else math.log(start) if is_log else start
-    share = 0.5 if begun is None else (begun - first) / (last - first)
-    return Gene(name, "range", start=share, low=low, high=high, value=value)
+    return 0.5 if begun is None else (begun - first) / (last - first), at
 
 
 def stepped(name: str, values: Sequence[float], start: float | None) -> Gene:
@@ -94,13 +115,12 @@ def stepped(name: str, values: Sequence[float], start: float | None) -> Gene:
 
 def logarithmic_whole(name: str, low: int, high: int, start: float | None) -> Gene:
     """A whole number from `low` to `high`, by its logarithm."""
-    smooth = steady(name, low, high, start, is_log=True)
+    begun, at = _scale(low, high, start, is_log=True)
 
     def value(coordinate: Coordinate) -> int:
-        found: int = round(smooth.value(coordinate))
-        return min(high, max(low, found))
+        return min(high, max(low, round(at(coordinate))))
 
-    return Gene(name, "range", start=smooth.start, low=low, high=high, value=value)
+    return Gene(name, "range", start=begun, low=low, high=high, value=value)
 
 
 def chosen(name: str, labels: Sequence[str], start: int | None, *, is_ordered: bool) -> Gene:
@@ -129,8 +149,16 @@ def weight(name: str, start: float, *, may_be_negative: bool) -> Gene:
         return rounded(coordinate if may_be_negative else abs(coordinate))
 
     low = -_FARTHEST if may_be_negative else 0.0
-    bounds = (-_FARTHEST, _FARTHEST)
-    return Gene(name, "range", bounds, start=start, low=low, high=_FARTHEST, value=value)
+    return Gene(
+        name,
+        "range",
+        (-_FARTHEST, _FARTHEST),
+        start=start,
+        low=low,
+        high=_FARTHEST,
+        value=value,
+        differing=(low, _FARTHEST),
+    )
 
 
 def density(name: str, start: float) -> Gene:
@@ -140,7 +168,14 @@ def density(name: str, start: float) -> Gene:
         return rounded(min(1.0, abs(coordinate)))
 
     return Gene(
-        name, "range", (-_BEYOND_ONE, _BEYOND_ONE), start=start, low=0.0, high=1.0, value=value
+        name,
+        "range",
+        (-_BEYOND_ONE, _BEYOND_ONE),
+        start=start,
+        low=0.0,
+        high=1.0,
+        value=value,
+        differing=(0.0, 1.0),
     )
 
 

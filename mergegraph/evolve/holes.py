@@ -34,6 +34,7 @@ class Hole:
     count: int | None = None  # of layers, if it is said
     repeats: int = 1
     has_scales: bool = False
+    name: str = ""
 
     @property
     def is_merged(self) -> bool:

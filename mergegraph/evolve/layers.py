@@ -116,7 +116,8 @@ def _first(document: Any, documents: Sequence[Any], deep: int) -> str | None:
     """The model that a document begins with, through the stages it names."""
     data = document if isinstance(document, dict) else {}
     models = data.get("models")
-    listed = [each.get("model") for each in models or () if isinstance(each, dict)]
+    items = models if isinstance(models, list) else []
+    listed = [each.get("model") for each in items if isinstance(each, dict)]
     named = [each for each in (data.get("base_model"), *listed) if isinstance(each, str)]
     if not named:
         return None

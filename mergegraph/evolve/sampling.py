@@ -93,8 +93,7 @@ def _steps(gene: Gene, points: int) -> list[Coordinate]:
     if gene.levels is not None:
         count = gene.levels if gene.form == "choice" else min(points, gene.levels)
         return [round(i * (gene.levels - 1) / max(1, count - 1)) for i in range(count)]
-    low, high = gene.bounds
-    low = max(low, 0.0) if (gene.low or 0) >= 0 else low  # the magnitude counts
+    low, high = gene.differing or gene.bounds
     return [low + i * (high - low) / max(1, points - 1) for i in range(points)]
 
 

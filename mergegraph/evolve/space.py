@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
-from mergegraph.evolve.filling import Filler, Values
+from mergegraph.evolve.filling import Filler, Values, is_spliced, region_of
 from mergegraph.evolve.finding import HoleReader
 from mergegraph.evolve.genes import Gene, Point, switched_on
 from mergegraph.evolve.holes import Hole
 from mergegraph.evolve.layers import Layers, count_for
 from mergegraph.evolve.paths import slices_of, steps_of
 from mergegraph.library import Library
-from mergegraph.recipe.pieces import pieces_of
+from mergegraph.recipe.pieces import Piece, behind_anchor, pieces_of
+from mergegraph.recipe.source import Alias, aliases_of
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def read_space(file: str, text: str, library: Library) -> Space:
                 found = count_for(hole, document.data, datas, layers.count)
                 counts[hole.piece.start] = found
     problems += _conflicts(holes)
+    problems += _lost_anchors(text, holes, aliases_of(file, text))
     if problems:
         raise ProblemsError(problems)
     if not holes:
@@ -113,20 +115,64 @@ def _genes_of(holes: Sequence[Hole]) -> tuple[Gene, ...]:
 
 def _conflicts(holes: Sequence[Hole]) -> list[Problem]:
     """Holes of one name that are not searched in one way."""
-    first: dict[str, tuple[Gene, Hole]] = {}
+    named: dict[str, Hole] = {}
+    genes: dict[str, Hole] = {}
     found = []
     for hole in holes:
-        for gene in hole.genes:
-            other, place = first.setdefault(gene.name, (gene, hole))
-            if _sort(other, place) != _sort(gene, hole):
-                fact = f"'{gene.name}' is searched in another way at {place.piece.place}"
+        others = [(hole.name, named.setdefault(hole.name, hole))]
+        others += [(each.name, genes.setdefault(each.name, hole)) for each in hole.genes]
+        for name, other in others:
+            if _sort(other) != _sort(hole):
+                fact = f"'{name}' is searched in another way at {other.piece.place}"
                 remedy = "give one of them another name"
                 found.append(Problem(hole.piece.place, f"{fact}; {remedy}"))
+                break
     return found
 
 
-def _sort(gene: Gene, hole: Hole) -> tuple[Any, ...]:
+def _sort(hole: Hole) -> tuple[Any, ...]:
     """What must be equal in holes of one name."""
-    bounds = (hole.kind, hole.least, hole.most, len(hole.genes))
-    own = (gene.form, gene.bounds, gene.levels, gene.start, gene.low, gene.high, gene.choices)
-    return (*own, *bounds, gene.value(gene.within(0.3)))
+    own = (hole.kind, hole.least, hole.most, hole.groups, hole.anchors)
+    return (*own, *(_gene_sort(each) for each in hole.genes))
+
+
+def _gene_sort(gene: Gene) -> tuple[Any, ...]:
+    """What must be equal in genes of one name."""
+    own = (gene.name, gene.form, gene.bounds, gene.levels, gene.start, gene.low, gene.high)
+    return (*own, gene.choices, gene.value(gene.within(0.3)))
+
+
+def _lost_anchors(text: str, holes: Sequence[Hole], aliases: Sequence[Alias]) -> Iterator[Problem]:
+    """Aliases of what is not there, or not whole, in all recipes that the holes are filled to."""
+    regions = [(hole, *region_of(text, hole)) for hole in holes]
+    for alias in aliases:
+        within = [hole for hole, start, end in regions if start <= alias.start < end]
+        around = [hole for hole, start, end in regions if start <= alias.anchored < end]
+        target = behind_anchor(text, alias.anchored)
+        is_written = all(
+            _option_at(hole, alias.start) is not None or _is_lines_in_braces(hole, target)
+            for hole in within
+        )
+        is_lost = any(
+            (option := _option_at(hole, alias.anchored)) is None
+            or option is not _option_at(hole, alias.start)
+            for hole in around
+        )
+        if any(is_spliced(hole) and hole.piece.start == target for hole in holes):
+            fact = f"the anchor '{alias.name}' is of a part of a list that becomes many"
+            yield Problem(alias.place, f"{fact}; write it anew")
+        elif is_written and is_lost:
+            fact = f"the anchor '{alias.name}' stands in a hole, and is used outside it"
+            yield Problem(alias.place, f"{fact}; write what it stands for, or anchor it before")
+
+
+def _option_at(hole: Hole, at: int) -> Piece | None:
+    """What may be chosen in a hole, and is written as it stands, at a place of the text."""
+    if hole.kind not in ("choice", "subset"):
+        return None
+    return next((each for each in hole.options if each.start <= at < each.end), None)
+
+
+def _is_lines_in_braces(hole: Hole, start: int) -> bool:
+    """Whether what begins somewhere is chosen in a hole in braces, and is written in lines."""
+    return not hole.piece.is_block and any(e.start == start and e.is_block for e in hole.options)

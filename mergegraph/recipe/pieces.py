@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mergegraph.recipe.source import Path, data_of, nodes_of, read_documents
+from mergegraph.recipe.source import Path, aliases_of, data_of, nodes_of, read_documents
 
-_ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s*")
-_ALIAS = re.compile(r"[^*]*\*[^\s,\[\]{}]+")
+_NAME = re.compile(r"\s")
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+(?:\s+#[^\n]*)*\s*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class Piece:
     is_block: bool
     pairs: tuple[tuple[Piece, Piece], ...] = ()
     items: tuple[Piece, ...] = ()
+    anchor: str = ""  # its name, which is empty without one
 
     def of(self, word: str) -> Piece | None:
         """The value of a key."""
@@ -42,14 +43,21 @@ class Piece:
 def pieces_of(file: str, text: str) -> list[Piece]:
     """The documents of a YAML text, piece by piece; raises MergeGraphError if it is none."""
     read_documents(file, text)  # which looks at sizes, tags and letters
-    return [_Cutter(file, text).piece(node, ()) for node in nodes_of(file, text)]
+    aliases = [(each.start, each.end) for each in aliases_of(file, text)]
+    return [_Cutter(file, text, aliases).piece(node, ()) for node in nodes_of(file, text)]
+
+
+def behind_anchor(text: str, start: int) -> int:
+    """Where something begins, behind its anchor if it has one."""
+    anchor = _ANCHOR.match(text, start)
+    return anchor.end() if anchor else start
 
 
 class _Cutter:
     """Makes pieces of one document's nodes, of each node one."""
 
-    def __init__(self, file: str, text: str) -> None:
-        self.file, self.text = file, text
+    def __init__(self, file: str, text: str, aliases: Sequence[tuple[int, int]]) -> None:
+        self.file, self.text, self.aliases = file, text, aliases
         self.made: dict[int, Piece] = {}
 
     def piece(self, node: Any, path: Path) -> Piece:
@@ -67,23 +75,19 @@ class _Cutter:
         elif node.id == "sequence":
             items += [self.piece(each, (*path, i)) for i, each in enumerate(node.value)]
         mark = node.start_mark
+        start = behind_anchor(self.text, mark.index)
         return Piece(
             path=path,
             data=data_of(self.file, node),
-            start=self.start(node),
+            start=start,
             end=self.end(node, [*(value for _, value in pairs), *items], pairs),
-            column=mark.column,
+            column=start - self.text.rfind("\n", 0, start) - 1,
             place=f"{self.file}:{mark.line + 1}:{mark.column + 1}",
             is_block=node.id != "scalar" and not node.flow_style,
             pairs=tuple(pairs),
             items=tuple(items),
+            anchor=_NAME.split(self.text[mark.index : start].lstrip("&"))[0],
         )
-
-    def start(self, node: Any) -> int:
-        """Where a node begins, behind its anchor."""
-        start: int = node.start_mark.index
-        anchor = _ANCHOR.match(self.text, start)
-        return anchor.end() if anchor else start
 
     def end(self, node: Any, parts: Sequence[Piece], pairs: Sequence[tuple[Piece, Piece]]) -> int:
         """Where a node ends; one without brackets ends with its last part, not where YAML looks."""
@@ -91,8 +95,9 @@ class _Cutter:
         if node.id == "scalar" or node.flow_style or not parts:
             return end
         last = parts[-1]
-        before = pairs[-1][0].end if pairs else max(p.end for p in parts[:-1] or parts)
-        if last.start >= before and last.end <= end:
+        first: int = node.start_mark.index
+        before = pairs[-1][0].end if pairs else max([first, *(p.end for p in parts[:-1])])
+        if before <= last.start and last.end <= end:
             return last.end
-        found = _ALIAS.match(self.text, before, end)  # it stands elsewhere
-        return found.end() if found else end
+        # it is an alias, and stands elsewhere
+        return max((to for at, to in self.aliases if before <= at < end), default=end)

@@ -137,6 +137,37 @@ def nodes_of(file: str, text: str) -> list[Any]:
         raise MergeGraphError(f"{file}:{error}: {fact}") from error
 
 
+@dataclass(frozen=True)
+class Alias:
+    """An alias where it stands, and where the text begins that its anchor names."""
+
+    name: str
+    start: int
+    end: int
+    place: str
+    anchored: int
+
+
+def aliases_of(file: str, text: str) -> list[Alias]:
+    """The aliases of a YAML text that was read before, in order."""
+    found: list[Alias] = []
+    anchors: dict[str, int] = {}
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+    for event in events:
+        mark, end, name = event.start_mark, event.end_mark, _anchor(event)
+        if isinstance(event, yaml.AliasEvent):
+            place = f"{file}:{mark.line + 1}:{mark.column + 1}"
+            found.append(Alias(name, mark.index, end.index, place, anchors[name]))
+        elif name:
+            anchors[name] = mark.index
+    return found
+
+
+def _anchor(event: Any) -> str:
+    """The name of the anchor that an event sets or uses."""
+    return getattr(event, "anchor", None) or ""
+
+
 class _Reader:
     """Turns one node tree into a Document."""
 

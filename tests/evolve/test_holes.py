@@ -191,6 +191,56 @@ def test_a_subset_may_stand_among_others(space, text):
     assert found == {"m": [{"a": 1}, {"a": 2}, {"a": 3}]}
 
 
+NOTHING = "{search: {subset: [{a: 1}, {a: 2}], least: 0}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"m: [{NOTHING}, x]\n", "m: [x]\n"),
+        (f"m: [x, {NOTHING}]\n", "m: [x]\n"),
+        (f"m: [x, {NOTHING}, y]\n", "m: [x, y]\n"),
+        (f"m: [{NOTHING}, {NOTHING}]\n", "m: []\n"),
+        (f"m: [\n  {NOTHING} # c\n  , # d\n  x]\n", "m: [\n   # d\n  x]\n"),
+        (f"m:\n  - {NOTHING}  # c\n  - x\n", "m:\n  - x\n"),
+        (f"m:\n  - x\n  - {NOTHING}\nz: 1\n", "m:\n  - x\nz: 1\n"),
+        (f"m:\n- {NOTHING}\n- {NOTHING}\nz: 1\n", "m:\n []\nz: 1\n"),
+        (f"m:\n  - - {NOTHING}\n    - x\n", "m:\n  - \n    - x\n"),
+    ],
+)
+def test_a_subset_of_nothing_leaves_nothing_in_its_list(space, text, told):
+    assert filled(space, text, share=0.0) == told
+
+
+@pytest.mark.parametrize(
+    "nested", ["    - - model: a\n      - model: b\n    -\n      - model: a\n"]
+)
+def test_a_choice_may_be_a_list_of_lines(space, nested):
+    text = f"m:\n  search:\n{nested}p: 1\n"
+    found = [read_documents("r", filled(space, text, m=each))[0].data for each in (0, 1)]
+    assert found == [
+        {"m": [{"model": "a"}, {"model": "b"}], "p": 1},
+        {"m": [{"model": "a"}], "p": 1},
+    ]
+
+
+def test_anchors_within_what_is_chosen_stay_with_it(space):
+    text = "m:\n  search:\n    - {a: &w 1, b: *w}\n    - x: &v\n        y: 1\n      z: *v\n"
+    found = [read_documents("r", filled(space, text, m=each))[0].data["m"] for each in (0, 1)]
+    assert found == [{"a": 1, "b": 1}, {"x": {"y": 1}, "z": {"y": 1}}]
+
+
+def test_what_is_anchored_on_its_own_lines_keeps_its_columns(space):
+    text = "m: &v\n  search:\n    - y: 1\n      x: 2\n    - a\nn: *v\n"
+    assert filled(space, text) == "m: &v\n  y: 1\n  x: 2\nn: *v\n"
+
+
+def test_numbers_are_within_what_is_searched(space):
+    text = "t: {search: [0.12345678, 0.98765432]}"
+    assert filled(space, text, share=0.0) == "t: 0.123457"
+    assert filled(space, text, share=1.0) == "t: 0.987654"
+
+
 def test_a_choice_may_be_a_model_with_holes_of_its_own(space):
     text = (
         "models:\n  - model: a\n  - search:\n      - model: b\n        parameters:\n"
@@ -227,6 +277,19 @@ def test_a_choice_may_be_a_model_with_holes_of_its_own(space):
         ("a: {search: [0, 1], name: x}\nb: {search: [0, 2], name: x}", "2:4: 'x' is searched in"),
         ("t: {search: {path: [{model: a, layers: [2, 1]}]}}", "[first, one after the last]"),
         ("t: {search: {path: [{model: a, layers: [0, 1]}], scales: [0, 1]}}", "both above 0"),
+        ("models: 5\nd: {search: [0, 1], groups: 2}", "2:4: over how many layers its groups go"),
+        ("t: {search: [0, 1], search: [2, 3]}", "r.yaml:1:21: 'search' is given twice"),
+        ("t: {search: {subset: [a, b], most: 1, most: 2}}", "1:39: 'most' is given twice"),
+        ("t: {search: [0.12345678, 0.12345679]}", "holds no two numbers of 6 digits"),
+        ("t: {search: [1, 1.0001], step: 0.000001}", "less than numbers of 6 digits can differ"),
+        (
+            "a: {search: [0, 1], name: w}\nb: {search: [0, 1], name: w, groups: 2, of: 2}",
+            "2:4: 'w'",
+        ),
+        ("a: {search: {subset: [a, b]}, name: w}\nb: {search: {subset: [c, d]}, name: w}", "'w'"),
+        ("a: {search: [&w 1, 2, 3]}\nb: *w", "2:4: the anchor 'w' stands in a hole, and is used"),
+        ("t: {search: [{a: &w x}, {b: *w}]}", "the anchor 'w' stands in a hole"),
+        ("a: [&s {search: {subset: [a, b]}}]\nb: *s", "is of a part of a list that becomes many"),
         ("t: 1", "has no holes; put {search: [low, high]} where a value is to be found"),
     ],
 )
@@ -256,3 +319,19 @@ def test_a_setting_fills_a_hole(space):
     text = "merge_method: linear\nmodels: [{model: a}]\nparameters: {weight: {search: [0, 1]}}\n"
     known = installed_plugins().methods
     assert not parse_recipe("r", text, known, ["parameters.weight=0.5"]).problems
+
+
+def test_what_is_anchored_elsewhere_is_chosen_by_its_alias(space):
+    text = "k: &v\n  y: &w 1\n  z: *w\nm: {search: [{a: 2}, *v]}\n<<: {search: [*v, {y: 1}]}\n"
+    assert filled(space, text, m=1) == "k: &v\n  y: &w 1\n  z: *w\nm: *v\n<<: *v\n"
+
+
+def test_an_alias_takes_no_anchor(space):
+    text = "k: &v {y: 1}\nm: &m {search: [{a: 2}, *v]}\nn: *m\n"
+    assert filled(space, text, m=1) == "k: &v {y: 1}\nm: &m {y: 1}\nn: *m\n"
+
+
+def test_lines_are_not_chosen_in_braces(space):
+    text = "m:\n  search:\n    - &v\n      y: 1\n    - a\nn: {search: [*v, b]}\n"
+    with pytest.raises(MergeGraphError, match="6:14: the anchor 'v' stands in a hole"):
+        space(text)

@@ -89,6 +89,18 @@ def test_a_grid_has_every_choice_and_both_ends():
     assert {each[3] for each in asked} == {0, 2, 4}
 
 
+def test_a_grid_has_no_values_twice():
+    found = [
+        [each.value(point[0]) for point in GridSampler([each], points=3).ask()]
+        for each in (
+            genes.density("d", 1.0),
+            genes.weight("w", 1.0, may_be_negative=False),
+            genes.weight("w", 1.0, may_be_negative=True),
+        )
+    ]
+    assert found == [[0.0, 0.5, 1.0], [0.0, 1.0, 2.0], [-2.0, 0.0, 2.0]]
+
+
 def test_a_grid_of_too_many_points_is_refused():
     with pytest.raises(MergeGraphError, match="take fewer --points"):
         GridSampler(GENES * 4, points=9)
