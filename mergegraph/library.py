@@ -14,6 +14,7 @@ from mergegraph.files.trees import TREE, LocalTree, Source, Tree
 from mergegraph.files.weights import GGUF, KINDS, not_read
 from mergegraph.models.decoding import decoded
 from mergegraph.models.model import Model, checkpoint_model
+from mergegraph.plugins import Plugins
 from mergegraph.secrecy import without_secrets
 
 _HUB = "hf"  # the scheme of references without one
@@ -93,6 +94,11 @@ class Library:
     def model(self, checkpoint: Checkpoint) -> Model:
         """A checkpoint's tensors as tasks, quantised ones decoded."""
         return decoded(checkpoint_model(checkpoint), self._codecs, checkpoint.read)
+
+
+def library_of(plugins: Plugins) -> Library:
+    """A library that has opened nothing yet."""
+    return Library(plugins.sources, tuple(plugins.codecs.values()))
 
 
 class Shelf:

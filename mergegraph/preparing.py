@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from mergegraph.errors import told_refusals
-from mergegraph.library import Library
-from mergegraph.machine import parse_size
+from mergegraph.library import library_of
+from mergegraph.machine import no_collection, parse_size
 from mergegraph.planning.partition import wholes
 from mergegraph.planning.planner import expanded, make_plan
 from mergegraph.plans import Plan
@@ -76,18 +74,6 @@ class Prepared:
             yield f"passes are fused and compiled from --memory {least}MiB on, here they are not"
 
 
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Leave the garbage collector out: a plan is millions of objects, and none of them garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def prepare(
     recipes: Sequence[Paths],
     *,
@@ -118,7 +104,7 @@ def prepare_recipes(
 ) -> Prepared:
     """The same of recipes that are read already, each with the place of its result."""
     settings.check()
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     plan = make_plan(
         recipes,
         plugins.methods,

@@ -40,7 +40,7 @@ FLOORS = """
     adapters plugins provenance vocabulary
     hookspecs models recipe watching
     methods ops portions
-    codecs evaluators factors families files findings lanes layered
+    codecs evaluators factors families files findings layered
     config demo lines loops machine parameters tasks trace
     bits errors instructions interruption locking names rowmap spec strips
     secrecy

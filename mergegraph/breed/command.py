@@ -17,10 +17,11 @@ from mergegraph.breed.record import clear
 from mergegraph.breed.scoring import Scoring
 from mergegraph.breed.wishes import SOUP, Wishes, check
 from mergegraph.errors import MergeGraphError
+from mergegraph.library import library_of
 from mergegraph.models.model import Model
 from mergegraph.plugins import Plugins
 from mergegraph.recipe import Recipe, parse_recipe
-from mergegraph.search.compiling import Asked, Compiler, library_of
+from mergegraph.search.compiling import Asked, Compiler
 from mergegraph.search.environment import environment_of
 from mergegraph.search.examining import Examination, Objective, objectives_of
 from mergegraph.search.journal import Bond, Journal, check_bond, digest_of

@@ -18,7 +18,7 @@ from mergegraph.breed.rounds import (
 )
 from mergegraph.errors import MergeGraphError, RunError
 from mergegraph.evaluators import Scores
-from mergegraph.library import Library
+from mergegraph.library import library_of
 from mergegraph.plugins import Plugins
 from mergegraph.search.examining import Examination
 from mergegraph.search.folder import write_text
@@ -68,7 +68,7 @@ def prepare_round(
     Raises MergeGraphError if there is nothing shared to begin with, or a contribution is none.
     """
     rounds = [] if restart else read_rounds(folder)
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     models = open_models(contributions, library)
     digests = marks_of(models, library)
     is_done = bool(rounds) and _told(rounds[-1]) == sorted(digests.values())

@@ -44,7 +44,7 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Examine models: skills, perplexity, tasks of lm-eval, or what any program says of them."""
-    from mergegraph.library import Library
+    from mergegraph.library import library_of
     from mergegraph.plugins import installed_plugins
     from mergegraph.search import evaluating
     from mergegraph.search.candidates import OnDisk
@@ -55,7 +55,7 @@ def evaluate(
     plugins, settings = installed_plugins(), Settings(memory, threads)
     settings.check()
     examinations = [read_examination(each, plugins) for each in dict.fromkeys(evaluator)]
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     opened: list[OnDisk] = []
     interruption = context.ensure_object(Interruption)
     interruption.continues = False

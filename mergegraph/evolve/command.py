@@ -12,9 +12,9 @@ from mergegraph.evolve.options import Options
 from mergegraph.evolve.records import clear_records, recipes_of, write_records
 from mergegraph.evolve.request import SearchRequest, request_of
 from mergegraph.evolve.searching import Found, Search
+from mergegraph.library import library_of
 from mergegraph.plugins import Plugins, installed_plugins
 from mergegraph.preparing import Prepared, prepare
-from mergegraph.search.compiling import library_of
 from mergegraph.search.folder import BEST, MODEL
 from mergegraph.search.journal import check_bond
 from mergegraph.search.laboratory import Laboratory, clear

@@ -12,12 +12,13 @@ from mergegraph.extract.adapter import adapter_config, prefix_of, tensors_of
 from mergegraph.extract.fates import Fates, Measured, decide
 from mergegraph.extract.survey import Request, Survey, measure, survey
 from mergegraph.extract.telling import card_of, lines_of, request_text
+from mergegraph.machine import no_collection
 from mergegraph.models.model import SideFiles
 from mergegraph.pipeline import Summary, finish
 from mergegraph.planning.planned import overlaps, result_key, whole_plan
 from mergegraph.planning.planner import expanded
 from mergegraph.plans import Directory, Origin, Output, Plan
-from mergegraph.preparing import Prepared, no_collection, ready
+from mergegraph.preparing import Prepared, ready
 from mergegraph.settings import Settings
 from mergegraph.writing.made import package_versions
 

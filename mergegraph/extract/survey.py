@@ -11,7 +11,8 @@ from mergegraph.extract.fates import Measured, Wishes, may_factor
 from mergegraph.extract.kinds import Paired, pair
 from mergegraph.files.trees import OnBytes
 from mergegraph.findings import Check
-from mergegraph.library import Library
+from mergegraph.library import Library, library_of
+from mergegraph.machine import no_collection
 from mergegraph.models.model import Model
 from mergegraph.ops.arithmetic import cast
 from mergegraph.ops.folds import count_nonfinite, gram
@@ -19,7 +20,6 @@ from mergegraph.ops.sketch import singular_values
 from mergegraph.planning.planned import whole_plan
 from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins, installed_plugins
-from mergegraph.preparing import no_collection
 from mergegraph.running.execute import Progress
 from mergegraph.running.reading import Reading, gather, in_memory
 from mergegraph.settings import Settings
@@ -74,7 +74,7 @@ def survey(request: Request, settings: Settings | None = None) -> Survey:
     settings.check()
     request.check()
     plugins = installed_plugins()
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     shelf = library.shelf()
     model, base = shelf.model(request.model), shelf.model(request.base)
     paired = _paired(model, base)

@@ -20,10 +20,10 @@ from mergegraph.kinship.reading import (
 )
 from mergegraph.kinship.shared import Shared, shared_of
 from mergegraph.kinship.values import Kinship, TensorSums
-from mergegraph.library import Library
+from mergegraph.library import Library, library_of
+from mergegraph.machine import no_collection
 from mergegraph.planning.planned import whole_plan
 from mergegraph.plugins import Plugins, installed_plugins
-from mergegraph.preparing import no_collection
 from mergegraph.recipe.tree import Source
 from mergegraph.running.execute import Progress
 from mergegraph.running.families import look
@@ -71,7 +71,7 @@ def survey(
     settings = settings or Settings()
     settings.check()
     plugins = plugins or installed_plugins()
-    library = library or Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library or library_of(plugins)
     members = Opener(plugins, library, seed=settings.seed).open(request)
     shared, notes = shared_of(members)
     told = [*members.notes, *notes]

@@ -59,7 +59,7 @@ class Opener:
         self._library = library
         self._seed = seed
         self._shelf: Shelf = library.shelf()
-        self._known: dict[str, Stages] = {}
+        self._known: dict[str, tuple[str | None, Stages]] = {}
         self._notes: list[str] = []
 
     def open(self, request: Request) -> Members:
@@ -88,12 +88,12 @@ class Opener:
 
     def _stage(self, file: str, name: str | None) -> Model:
         """A stage of a recipe file, or its result."""
-        recipe = read_recipe(file, self._plugins.methods)
         if file not in self._known:
-            self._known[file] = self._built(recipe)
-        stages = self._known[file]
-        if name is None:
-            name = recipe.result.name if recipe.result else None
+            recipe = read_recipe(file, self._plugins.methods)
+            result = recipe.result.name if recipe.result else None
+            self._known[file] = result, self._built(recipe)
+        result, stages = self._known[file]
+        name = result if name is None else name
         if name not in stages:
             names = [each for each in stages if each]
             raise MergeGraphError(f"{file}: has no stage '{name}'{nearest(str(name), names)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from mergegraph.errors import MergeGraphError
 from mergegraph.kinship.metrics import AGGREGATES, METRICS, Sums, Table
-from mergegraph.kinship.values import Kinship, TensorSums, norms
+from mergegraph.kinship.values import Kinship, TensorSums, likenesses, norms, signs
 
 SCHEMA = "mergegraph.kinship/1"
 
@@ -32,18 +32,16 @@ def to_json(kinship: Kinship) -> dict[str, Any]:
         },
         "norms": _norms(kinship.total),
         "signs": _signs(kinship.total),
-        "layers": {name: _part(kinship, sums) for name, sums in kinship.layers.items()},
-        "kinds": {name: _part(kinship, sums) for name, sums in kinship.kinds.items()},
+        "layers": {name: _part(sums) for name, sums in kinship.layers.items()},
+        "kinds": {name: _part(sums) for name, sums in kinship.kinds.items()},
         "tensors": [_tensor(each) for each in kinship.tensors],
     }
 
 
-def _part(kinship: Kinship, sums: Sums) -> dict[str, Any]:
-    alone = Kinship(kinship.base, kinship.names, (TensorSums("", "", None, sums),))
-    found = {metric: alone.matrix(metric) for metric in METRICS}
+def _part(sums: Sums) -> dict[str, Any]:
     return {
         "entries": sums.entries,
-        "kinship": found,
+        "kinship": {metric: likenesses(sums, metric) for metric in METRICS},
         "norms": _norms(sums),
         "signs": _signs(sums),
     }
@@ -56,10 +54,11 @@ def _norms(sums: Sums) -> dict[str, Any]:
 
 def _signs(sums: Sums) -> dict[str, Any]:
     """The shares of entries that both of a pair have changed."""
-    entries = max(1, sums.entries)
+    count = range(len(sums.sums))
+    found = [[signs(sums, i, j) for j in count] for i in count]
     return {
-        name: [[each / entries for each in row] for row in table]
-        for name, table in (("same", sums.same), ("opposite", sums.opposite))
+        "same": [[each.same for each in row] for row in found],
+        "opposite": [[each.opposite for each in row] for row in found],
     }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mergegraph import config as configs
 from mergegraph.errors import MergeGraphError, Problem, ProblemsError
-from mergegraph.library import Library
+from mergegraph.library import Library, library_of
+from mergegraph.machine import no_collection
 from mergegraph.models.model import Model
 from mergegraph.moe.building import Dense, build, check
 from mergegraph.moe.gating import gates_of
@@ -20,7 +21,7 @@ from mergegraph.planning.planner import expanded
 from mergegraph.planning.soundness import checks_of
 from mergegraph.plans import Directory, Origin, Output, Plan
 from mergegraph.plugins import installed_plugins
-from mergegraph.preparing import Prepared, no_collection, ready
+from mergegraph.preparing import Prepared, ready
 from mergegraph.settings import Settings
 from mergegraph.writing.made import package_versions
 
@@ -41,7 +42,7 @@ def prepare(
     settings.check()
     plugins = installed_plugins()
     mixture = read_mixture(str(recipe))
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     place = expanded(out) if out is not None else Path("merged") / mixture.name
     plan = make_mixture(mixture, library, place, seed=settings.seed)
     return ready(plan, plugins, settings, restart=restart)

@@ -8,8 +8,8 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from mergegraph.lanes import BLOCK, LANES, MOMENTS, ROWS, terms, total
 from mergegraph.ops.arithmetic import cast
+from mergegraph.ops.moments_loop import BLOCK, LANES, MOMENTS, ROWS, terms, total
 from mergegraph.spec import Spec
 from mergegraph.tasks import Task, op
 
@@ -51,8 +51,8 @@ def _flat(_base: Spec, *models: Spec) -> Spec:
 
 def compile_for(count: int) -> None:
     """Compile the kernel for so many models now, so that it is there when it is needed."""
-    from mergegraph.lanes import moments as loop
     from mergegraph.loops import compiled
+    from mergegraph.ops.moments_loop import moments as loop
 
     compiled(loop, MOMENTS.format(count=count + 1))
 
@@ -61,8 +61,8 @@ def _fast_moments() -> Callable[..., Any]:
     """The compiled kernel; it is compiled for a number of models when that is met first."""
     import numba  # noqa: F401 - told now if it is not there
 
-    from mergegraph.lanes import moments as loop
     from mergegraph.loops import compiled
+    from mergegraph.ops.moments_loop import moments as loop
 
     lock = Lock()  # workers meet it at once, and one compiles for all
 

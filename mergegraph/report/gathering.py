@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.library import Library, Shelf
+from mergegraph.library import Library, Shelf, library_of
+from mergegraph.machine import no_collection
 from mergegraph.models.model import Model
 from mergegraph.planning.partition import wholes
 from mergegraph.planning.planner import make_plan
 from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins
-from mergegraph.preparing import no_collection
 from mergegraph.recipe import Recipe, Stage
 from mergegraph.running.early import evaluated
 from mergegraph.scheduling.schedule import Schedule, make_schedule
@@ -84,7 +84,7 @@ def look(recipe: Recipe, plugins: Plugins, settings: Settings) -> Looked:
     Raises MergeGraphError if it could not be run.
     """
     settings.check()
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     plan = _planned(recipe, plugins, library, settings)
     schedule = make_schedule(
         plan, budget=settings.budget, threads=settings.workers, reserve=settings.reserve(plan)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mergegraph.errors import MergeGraphError, ProblemsError
 from mergegraph.families import Family
-from mergegraph.library import Library
+from mergegraph.library import library_of
+from mergegraph.machine import no_collection
 from mergegraph.planning.planner import make_plan
 from mergegraph.plans import Directory, Plan
 from mergegraph.plugins import Plugins
-from mergegraph.preparing import identity_of, no_collection
+from mergegraph.preparing import identity_of
 from mergegraph.recipe import parse_recipe
 from mergegraph.running.early import evaluated
 from mergegraph.settings import Settings
@@ -87,8 +88,3 @@ class Compiler:
             others = ", ".join(str(each.path) for each in made.directories if each.path != place)
             raise MergeGraphError(f"{file}: writes {others}, too; leave 'out' out of a search")
         return Compiled(asked, made)
-
-
-def library_of(plugins: Plugins) -> Library:
-    """A library that has opened nothing yet."""
-    return Library(plugins.sources, tuple(plugins.codecs.values()))

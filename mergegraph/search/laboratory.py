@@ -15,12 +15,12 @@ from time import monotonic
 from mergegraph.errors import MergeGraphError
 from mergegraph.evaluators import Candidate, Scores
 from mergegraph.families import Family
-from mergegraph.library import Library
+from mergegraph.library import Library, library_of
 from mergegraph.machine import sized
 from mergegraph.plugins import Plugins
 from mergegraph.running.families import look
 from mergegraph.search.candidates import InMemory, OnDisk, WrittenError, examined
-from mergegraph.search.compiling import Asked, Compiled, Compiler, library_of
+from mergegraph.search.compiling import Asked, Compiled, Compiler
 from mergegraph.search.examining import Examination
 from mergegraph.search.making import Maker, write
 from mergegraph.settings import Settings

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mergegraph.library import Library
+from mergegraph.machine import no_collection
 from mergegraph.pipeline import finish
 from mergegraph.planning.planned import whole_plan
 from mergegraph.plans import Output
 from mergegraph.plugins import Plugins
-from mergegraph.preparing import no_collection, ready
+from mergegraph.preparing import ready
 from mergegraph.running.places import place_for
 from mergegraph.running.reading import gather
 from mergegraph.search.compiling import Compiled

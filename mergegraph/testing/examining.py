@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from mergegraph.evaluators import Candidate, Evaluator
-from mergegraph.library import Library
+from mergegraph.library import library_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.search.candidates import InMemory, OnDisk
 from mergegraph.search.examining import Examination
@@ -91,7 +91,7 @@ def _checked(
 def _candidates(reference: str, folder: Path) -> Iterator[OnDisk | InMemory]:
     """A model as it is, and the same in memory."""
     plugins = installed_plugins()
-    library = Library(plugins.sources, tuple(plugins.codecs.values()))
+    library = library_of(plugins)
     known = OnDisk(reference, library, Settings(threads=1), scratch=folder)
     yield known
     sides = library.shelf().model(reference).sides

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mergegraph.library import Library
+from mergegraph.library import library_of
 from mergegraph.models.model import Model
 from mergegraph.plugins import installed_plugins
 from mergegraph.testing import check_codec
@@ -20,7 +20,7 @@ def opened() -> Callable[[Path], Model]:
     plugins = installed_plugins()
 
     def open_model(path: Path) -> Model:
-        library = Library(plugins.sources, tuple(plugins.codecs.values()))
+        library = library_of(plugins)
         return library.shelf().model(str(path))
 
     return open_model

@@ -3,7 +3,7 @@
 import pytest
 
 from mergegraph.errors import MergeGraphError
-from mergegraph.library import Library
+from mergegraph.library import library_of
 from mergegraph.plugins import installed_plugins
 from mergegraph.search.candidates import OnDisk
 from mergegraph.search.examining import read_examination
@@ -24,7 +24,7 @@ def examined(tmp_path):
 
     def examine(words, reference):
         examination = read_examination(words, PLUGINS)
-        library = Library(PLUGINS.sources, tuple(PLUGINS.codecs.values()))
+        library = library_of(PLUGINS)
         with OnDisk(str(reference), library, Settings(threads=1), scratch=tmp_path) as candidate:
             return examination.examine(candidate)
 

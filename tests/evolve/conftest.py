@@ -12,7 +12,7 @@ from mergegraph.evolve.command import prepare_search, search
 from mergegraph.evolve.display import SearchDisplay
 from mergegraph.evolve.options import Options
 from mergegraph.evolve.space import read_space
-from mergegraph.library import Library
+from mergegraph.library import library_of
 from mergegraph.plugins import collect, installed_plugins
 from mergegraph.settings import Settings
 
@@ -56,7 +56,7 @@ def space():
     known = installed_plugins()
 
     def read(text, file="r.yaml"):
-        return read_space(file, text, Library(known.sources, tuple(known.codecs.values())))
+        return read_space(file, text, library_of(known))
 
     return read
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergegraph.lanes import BLOCK, LANES
 from mergegraph.ops.moments import _moments, moments, moments_of
+from mergegraph.ops.moments_loop import BLOCK, LANES
 
 DTYPES = ["float32", "bfloat16", "float16"]
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mergegraph.errors import RunError
-from mergegraph.library import Library
+from mergegraph.library import library_of
 from mergegraph.models.model import SideFiles
 from mergegraph.plugins import installed_plugins
 from mergegraph.search.candidates import InMemory, OnDisk
@@ -23,7 +23,7 @@ def opened(tmp_path):
     (tmp_path / "scratch").mkdir()
 
     def open_(reference, memory="1GiB"):
-        library = Library(PLUGINS.sources, tuple(PLUGINS.codecs.values()))
+        library = library_of(PLUGINS)
         settings = Settings(memory, threads=1)
         return OnDisk(str(reference), library, settings, scratch=tmp_path / "scratch")
 
@@ -31,7 +31,7 @@ def opened(tmp_path):
 
 
 def sides_of(model):
-    return Library(PLUGINS.sources).shelf().model(str(model)).sides
+    return library_of(PLUGINS).shelf().model(str(model)).sides
 
 
 def names_in(folder):

@@ -1,4 +1,4 @@
-"""Lanes: sums in float64 in an order that is the same for numpy and for compiled loops.
+"""The loop of `moments`: sums in float64, in an order that is the same for numpy and compiled.
 
 Entries are taken in blocks of `ROWS` rows of `LANES`. The rows of a block are added to each other,
 then the blocks, then the lanes, each in order; an end that is no whole block is filled with zeros.
