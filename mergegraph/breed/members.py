@@ -9,6 +9,8 @@ from statistics import fmean
 Pair = tuple[str, str]
 Kinships = Callable[[Sequence[Pair]], Sequence[float | None]]
 
+_DIGITS = 9  # of a gain: further ones are what rounding leaves
+
 
 @dataclass(frozen=True)
 class Birth:
@@ -43,5 +45,5 @@ def best_of(pool: Iterable[Member], count: int) -> tuple[Member, ...]:
 
 
 def merge_gain(merged: float, parents: Sequence[float]) -> float:
-    """By how much a merge is better than its parents are on average (methods.md, 9.2)."""
-    return merged - fmean(parents)
+    """By how much a merge is better than its parents are on average (arXiv:2410.12613)."""
+    return round(merged - fmean(parents), _DIGITS)
