@@ -36,8 +36,8 @@ _MADE_WITH = {Method: "was not made with @method", Evaluator: "was not made with
 class Plugins:
     """What all installed packages offer, and the packages that could not be loaded.
 
-    `packages` has the package of each method, `examiners` that of each evaluator, `readers` are
-    those that read models.
+    `packages` has the package of each method, `evaluator_packages` that of each evaluator,
+    `readers` are those that read models.
     """
 
     methods: Mapping[str, Method]
@@ -45,7 +45,7 @@ class Plugins:
     codecs: Mapping[str, Codec]
     evaluators: Mapping[str, Evaluator]
     packages: Mapping[str, str]
-    examiners: Mapping[str, str]
+    evaluator_packages: Mapping[str, str]
     broken: tuple[str, ...]
     readers: tuple[str, ...]
 
@@ -102,7 +102,7 @@ def collect(offers: Iterable[tuple[str, Any]], broken: Iterable[str] = ()) -> Pl
         codecs=in_order[_CODECS],
         evaluators=in_order[_EVALUATORS],
         packages=MappingProxyType(by_hook[_METHODS]),
-        examiners=MappingProxyType(by_hook[_EVALUATORS]),
+        evaluator_packages=MappingProxyType(by_hook[_EVALUATORS]),
         broken=tuple(failures),
         readers=tuple(sorted(readers)),
     )

@@ -99,9 +99,9 @@ def test_the_words_for_examinations_of_the_docs_can_be_read(tmp_path, monkeypatc
 
 def test_every_bundled_evaluator_is_in_the_docs():
     names = re.findall(r"^### (\w+)$", EXAMINING, re.MULTILINE)
-    examiners = installed_plugins().examiners
+    packages = installed_plugins().evaluator_packages
     assert names == ["demo", "perplexity", "shell", "lm_eval"]
-    assert set(names) == {each for each in examiners if is_bundled(examiners[each])}
+    assert set(names) == {each for each in packages if is_bundled(packages[each])}
 
 
 def test_help_tells_the_defaults_that_are_no_values():

@@ -17,7 +17,7 @@ def evaluators_text(plugins: Plugins, width: int = ENDLESS) -> str:
     margin = max(map(len, plugins.evaluators), default=0) + 4
     lines = []
     for name, each in plugins.evaluators.items():
-        package = plugins.examiners[name]
+        package = plugins.evaluator_packages[name]
         told = each.summary if is_bundled(package) else f"{each.summary} [{package}]"
         lines += row(f"  {name}", told, margin, width)
     lines += ["", "One evaluator in full: mergegraph evaluators NAME"] if lines else []
@@ -27,7 +27,7 @@ def evaluators_text(plugins: Plugins, width: int = ENDLESS) -> str:
 def evaluator_text(plugins: Plugins, name: str, width: int) -> str:
     """One evaluator: what it finds, the words for it, and its parameters."""
     found = plugins.evaluators[name]
-    facts = {"words": _form(found), **_facts(found), "package": plugins.examiners[name]}
+    facts = {"words": _form(found), **_facts(found), "package": plugins.evaluator_packages[name]}
     margin = max(map(len, facts)) + 2
     blocks = [[name], *(folded(each, width) for each in _paragraphs(found))]
     blocks.append([line for word, text in facts.items() for line in row(word, text, margin, width)])
@@ -50,7 +50,7 @@ def _told(plugins: Plugins, name: str) -> dict[str, Any]:
     found = plugins.evaluators[name]
     return {
         "name": name,
-        "package": plugins.examiners[name],
+        "package": plugins.evaluator_packages[name],
         "about": _paragraphs(found),
         "splits": found.splits,
         "main": found.main,

@@ -109,7 +109,7 @@ def read_examination(text: str, plugins: Plugins, *, split: int = CHOOSES) -> Ex
         evaluator=evaluator,
         data=data or (evaluator.splits or ("", ""))[split],
         values=MappingProxyType(_values(evaluator, given, text)),
-        package=plugins.examiners[name],
+        package=plugins.evaluator_packages[name],
     )
     with told_of(f"evaluator {text}"):
         evaluator.check_of(found.data, found.values)

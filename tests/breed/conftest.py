@@ -61,7 +61,9 @@ class Search:
 @pytest.fixture(scope="session")
 def plugins():
     own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [nearness])))])
-    return replace(installed_plugins(), evaluators=own.evaluators, examiners=own.examiners)
+    return replace(
+        installed_plugins(), evaluators=own.evaluators, evaluator_packages=own.evaluator_packages
+    )
 
 
 @pytest.fixture

@@ -48,7 +48,9 @@ def plugins(counter):
         return {"near": -abs(first - WANTED), "far": abs(last)}
 
     own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [near])))])
-    return replace(installed_plugins(), evaluators=own.evaluators, examiners=own.examiners)
+    return replace(
+        installed_plugins(), evaluators=own.evaluators, evaluator_packages=own.evaluator_packages
+    )
 
 
 @pytest.fixture

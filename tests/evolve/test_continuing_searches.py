@@ -100,7 +100,7 @@ def test_what_failed_for_a_parent_or_in_a_report_is_tried_again(evolve, recipe, 
         return {"x": float(model.tensors["w"].sum())}
 
     own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [moody])))])
-    known = replace(plugins, evaluators=own.evaluators, examiners=own.examiners)
+    known = replace(plugins, evaluators=own.evaluators, evaluator_packages=own.evaluator_packages)
     given = {"evaluator": "moody", "plugins": known, "sampler": "random", "trials": 3}
     evolve(recipe, **given)
     record = json.loads((tmp_path / "out" / "search.json").read_text())

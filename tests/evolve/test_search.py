@@ -178,7 +178,7 @@ def test_where_no_candidate_has_a_score_the_search_fails(evolve, recipe, plugins
         raise ValueError("no")
 
     own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [broken])))])
-    known = replace(plugins, evaluators=own.evaluators, examiners=own.examiners)
+    known = replace(plugins, evaluators=own.evaluators, evaluator_packages=own.evaluator_packages)
     with pytest.raises(RunError, match="none of 48 candidates has a score x; the first: broken"):
         evolve(recipe, evaluator="broken", plugins=known, sampler="random", trials=100)
 
@@ -220,7 +220,7 @@ def test_models_that_change_meanwhile_are_told(evolve, recipe, models, counter, 
         return {"x": 1.0}
 
     own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [spoiling])))])
-    known = replace(plugins, evaluators=own.evaluators, examiners=own.examiners)
+    known = replace(plugins, evaluators=own.evaluators, evaluator_packages=own.evaluator_packages)
     with pytest.raises(RunError, match="changed"):
         evolve(recipe, evaluator="spoiling", plugins=known, sampler="random", trials=3)
 

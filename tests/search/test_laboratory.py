@@ -48,7 +48,9 @@ def plugins():
     own = collect(
         [("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [sums, sizes, spoils])))]
     )
-    return replace(installed_plugins(), evaluators=own.evaluators, examiners=own.examiners)
+    return replace(
+        installed_plugins(), evaluators=own.evaluators, evaluator_packages=own.evaluator_packages
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +203,7 @@ def test_models_and_candidates_are_examined_with_as_many_cores(laboratory, model
         return {"cores": 1}
 
     own = collect([("own 1.0", SimpleNamespace(evaluators=hookimpl(lambda: [counting])))])
-    own = replace(plugins, evaluators=own.evaluators, examiners=own.examiners)
+    own = replace(plugins, evaluators=own.evaluators, evaluator_packages=own.evaluator_packages)
     lab = laboratory()
     lab.scores([asked("one", models, 1, 1)], exam(own, "counting"))
     lab.score(str(models[0]), exam(own, "counting"))
