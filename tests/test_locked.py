@@ -42,7 +42,8 @@ merge_method: linear
 models: [{model: demo:north}, {model: demo:east}]
 parameters: {weight: {search: [0.5, 1]}}
 """
-SEARCH = "evolve h.yaml --out searched --evaluator demo,problems=2 --sampler random --trials 2"
+SEARCH = "--out searched --evaluator demo,problems=2 --sampler random --trials 2"
+BREEDING = "--base demo:base --out bred --max-generations 1 --evaluator demo,problems=2"
 RECIPE = str(HERE.parent / "recipes" / "ties.yaml")
 COMMANDS = [
     ["--help"],
@@ -67,11 +68,8 @@ COMMANDS = [
     ["evaluators"],
     ["extract-lora", "--model", "demo:north", "--base", "demo:base", "--out", "lora"],
     ["kinship", "--base", "../models/base", "../models/tuned-1", "r.yaml"],
-    SEARCH.split(),
-    [
-        *("breed", "demo:north", "demo:east", "--base", "demo:base", "--out", "bred"),
-        *("--max-generations", "1", "--evaluator", "demo,problems=2"),
-    ],
+    ["evolve", "h.yaml", *SEARCH.split()],
+    ["breed", "demo:north", "demo:east", *BREEDING.split()],
     ["report", "r.yaml", "out", "--quiet"],
     ["run", "r.yaml", "--out", "drawn", "--report", "drawn.html", "--quiet"],
     ["run", "missing.yaml"],
