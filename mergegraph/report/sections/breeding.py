@@ -38,8 +38,9 @@ def breeding_facts(found: Bred) -> list[Fact]:
     first = found.objectives[0]
     made = [each for each in found.members if each.parents]
     ended = next((g.stopped for g in reversed(found.generations) if g.stopped), "")
+    last = max((each.number for each in found.generations), default=0)  # the first is number 0
     facts = [
-        Fact("generations", str(len(found.generations)), f"ended by {ended}" if ended else ""),
+        Fact("generations", str(last), f"ended by {ended}" if ended else ""),
         Fact("merges", str(len(made)), f"{sum(m.explores for m in made)} to explore"),
     ]
     if found.ingredients:
