@@ -11,7 +11,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -116,7 +116,7 @@ class Journal:
 
     def run(self, command: Sequence[str]) -> None:
         """Note that this run is at work."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         run = Run(os.getpid(), platform.node(), boot(), now, tuple(command), str(Path.cwd()))
         self.write({"run": vars(run)})
 
