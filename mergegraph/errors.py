@@ -94,6 +94,11 @@ _OUT_OF_MEMORY = re.compile(
 )
 
 
+def in_a_line(error: MergeGraphError) -> str:
+    """An error of several lines in one."""
+    return "; ".join(str(error).splitlines())
+
+
 def refusal(error: BaseException) -> str | None:
     """What to tell of an error by which the system refuses something; None for any other."""
     text, number = str(error), getattr(error, "errno", None)

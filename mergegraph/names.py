@@ -77,6 +77,13 @@ def is_head(name: str) -> bool:
     return bool(_HEAD.search(name)) and layer_of(name) is None
 
 
+def holds_rows_of_words(name: str, *shapes: tuple[int, ...]) -> bool:
+    """Whether tensors of a name differ in rows alone, one for each word of a vocabulary."""
+    is_table = is_embedding(name) or is_head(name) or layer_of(name) is None
+    ends = {shape[1:] for shape in shapes}
+    return is_table and len(ends) == 1 and all(len(shape) in (1, 2) for shape in shapes)
+
+
 def part_of(name: str) -> str:
     """The folder of the part of a model that a tensor belongs to, as `unet/`; "" is the root."""
     return name[: name.rfind("/") + 1]

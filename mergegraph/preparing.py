@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from mergegraph.errors import told_refusals
-from mergegraph.library import library_of
+from mergegraph.library import Library, library_of
 from mergegraph.machine import no_collection, parse_size
 from mergegraph.planning.partition import wholes
 from mergegraph.planning.planner import expanded, make_plan
@@ -104,8 +104,20 @@ def prepare_recipes(
 ) -> Prepared:
     """The same of recipes that are read already, each with the place of its result."""
     settings.check()
-    library = library_of(plugins)
-    plan = make_plan(
+    plan = planned(recipes, plugins, library_of(plugins), settings, places=places)
+    return ready(plan, plugins, settings, restart=restart)
+
+
+def planned(
+    recipes: Sequence[Recipe],
+    plugins: Plugins,
+    library: Library,
+    settings: Settings,
+    *,
+    places: Sequence[Path],
+) -> Plan:
+    """The plan of recipes; raises MergeGraphError if one of them, or an input, will not do."""
+    return make_plan(
         recipes,
         plugins.methods,
         library,
@@ -116,7 +128,6 @@ def prepare_recipes(
             tasks, library, budget=settings.budget, threads=settings.workers
         ),
     )
-    return ready(plan, plugins, settings, restart=restart)
 
 
 def ready(plan: Plan, plugins: Plugins, settings: Settings, *, restart: bool = False) -> Prepared:

@@ -13,6 +13,7 @@ from benchmarks.shapes import Architecture
 from reliability.families import MODELS, Family, write_family, write_model
 
 ROOT = "{root}"  # in recipes: the folder of the models
+_MODELS = tuple(f"{ROOT}/{name}" for name in MODELS[1:])
 _DENSE = Architecture(2, 16, 24, 23, 4, 2)
 DEMO = ("base", "north", "east", "south")
 
@@ -35,7 +36,7 @@ def synthetic(family: Family) -> World:
     return World(
         name="synthetic",
         base=f"{ROOT}/base",
-        models=tuple(f"{ROOT}/{name}" for name in MODELS[1:]),
+        models=_MODELS,
         write=lambda folder, files: write_family(family, folder, files=files),
         layers=3,
         family=family,
@@ -76,7 +77,7 @@ def quantised(family: Family) -> World:
     return World(
         name="quantised",
         base=f"{ROOT}/base",
-        models=tuple(f"{ROOT}/{name}" for name in MODELS[1:]),
+        models=_MODELS,
         write=lambda folder, files: _write_quantised(family, folder, files),
         keys={"dtype": "float32"},
         family=family,
@@ -88,7 +89,7 @@ def tokens(family: Family) -> World:
     return World(
         name="tokens",
         base=f"{ROOT}/base",
-        models=tuple(f"{ROOT}/{name}" for name in MODELS[1:]),
+        models=_MODELS,
         write=lambda folder, files: _write_tokens(family, folder, files),
         keys={"tokenizer": {"source": "union"}},
         family=family,
@@ -100,7 +101,7 @@ def dense(seed: int) -> World:
     return World(
         name="dense",
         base=f"{ROOT}/base",
-        models=tuple(f"{ROOT}/{name}" for name in MODELS[1:]),
+        models=_MODELS,
         write=lambda folder, _files: make_family(folder, _DENSE, seed=seed),
     )
 

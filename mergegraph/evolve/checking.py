@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from mergegraph.errors import MergeGraphError, ProblemsError
+from mergegraph.errors import MergeGraphError
 from mergegraph.evolve.genes import Point
 from mergegraph.evolve.sampling import RandomSampler
 from mergegraph.evolve.space import Space
-from mergegraph.plugins import Plugins
-from mergegraph.recipe import Recipe, parse_recipe
+from mergegraph.recipe import Recipe
 from mergegraph.recipe.tree import stage_of
 from mergegraph.search.compiling import Asked, Compiler
 
@@ -31,9 +30,7 @@ def variations(space: Space) -> Iterator[tuple[str, int, Point]]:
             yield f"with {gene.name}", i, (*start[:i], 1.0, *start[i + 1 :])
 
 
-def check_recipes(
-    file: str, space: Space, compiler: Compiler, plugins: Plugins, place: Path
-) -> tuple[Recipe, ...]:
+def check_recipes(file: str, space: Space, compiler: Compiler, place: Path) -> tuple[Recipe, ...]:
     """Recipes of a space, with every choice in one of them.
 
     Raises MergeGraphError if a choice cannot be merged, whatever else is chosen, as headers tell.
@@ -44,13 +41,13 @@ def check_recipes(
         problem: MergeGraphError | None = None
         for each in _points(space, gene, point):
             try:
-                found = _parsed(file, space.filled(each).text, plugins)
-                if is_choice:
-                    compiler.compile(Asked(Path(file).stem, found.text), place)
+                asked = Asked(Path(file).stem, space.filled(each).text, file)
+                made.append(
+                    compiler.compile(asked, place).recipe if is_choice else compiler.parsed(asked)
+                )
             except MergeGraphError as error:
                 problem = problem or error
             else:
-                made.append(found)
                 break
         else:
             if problem is not None and is_choice:
@@ -87,10 +84,3 @@ def _has_say(space: Space, gene: int, point: Point) -> bool:
         return space.genes[gene].name in space.filled(point).values
     except MergeGraphError:
         return True
-
-
-def _parsed(file: str, text: str, plugins: Plugins) -> Recipe:
-    recipe = parse_recipe(file, text, plugins.methods)
-    if recipe.problems:
-        raise ProblemsError(recipe.problems)
-    return recipe

@@ -51,7 +51,7 @@ def request_of(
     objectives = objectives_of(chooses, options.maximize, options.minimize)
     way = way_of(space, objectives, options)
     way.begun(space, len(objectives))  # its packages are there
-    recipes = check_recipes(file, space, compiler, plugins, place)
+    recipes = check_recipes(file, space, compiler, place)
     marks = marks_of(dict.fromkeys(models_of(recipes)), compiler.library)
     request = SearchRequest(file, space, chooses, reports, objectives, way, marks, {})
     environment = environment_of(recipes, plugins, settings, others=way.packages)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from mergegraph.errors import MergeGraphError, RunError
+from mergegraph.errors import MergeGraphError, RunError, in_a_line
 from mergegraph.evolve.genes import Point
 from mergegraph.evolve.journal import Journal, Trial
 from mergegraph.evolve.request import SearchRequest
@@ -126,7 +126,7 @@ class Search:
         try:
             filled = self._request.space.filled(point)
         except MergeGraphError as error:
-            return replace(trial, problem=_line(error))
+            return replace(trial, problem=in_a_line(error))
         digest = sha256(filled.text.encode()).hexdigest()[:32]
         return replace(trial, genes=filled.values, digest=digest)
 
@@ -239,7 +239,3 @@ def _repeated(trial: Trial, first: Trial) -> Trial:
 def _told(outcome: Outcome) -> Mapping[str, Any]:
     scores = None if outcome.scores is None else dict(outcome.scores)
     return {"scores": scores, "problem": outcome.problem}
-
-
-def _line(error: MergeGraphError) -> str:
-    return "; ".join(str(error).splitlines())

@@ -10,7 +10,7 @@ from typing import Literal
 from mergegraph.config import Config, ties_head
 from mergegraph.models.model import Model
 from mergegraph.models.tying import tied_head
-from mergegraph.names import is_embedding, is_head, layer_of
+from mergegraph.names import holds_rows_of_words, is_embedding
 from mergegraph.ops.arithmetic import cast, crop, delta, extend
 from mergegraph.ops.sketch import can_sketch
 from mergegraph.spec import Spec
@@ -95,7 +95,7 @@ def pair(model: Model, base: Model) -> Paired:
             numbers.append(name)
             continue
         if own.spec.shape != other.spec.shape:
-            if not _is_vocabulary(name, own.spec, other.spec):
+            if not holds_rows_of_words(name, own.spec.shape, other.spec.shape):
                 told = f"{model.reference} {own.spec.shape}, {base.reference} {other.spec.shape}"
                 problems.append(
                     f"{name}: shapes differ: {told}; an adapter keeps its base's shapes"
@@ -144,11 +144,6 @@ def _own_heads(model: Model, base: Model) -> dict[str, str]:
     if ties_head(model.config):
         return {}
     return {head: embedding for embedding, head in tied_head(base).items() if head in model.tensors}
-
-
-def _is_vocabulary(name: str, own: Spec, base: Spec) -> bool:
-    is_table = is_embedding(name) or is_head(name) or layer_of(name) is None
-    return is_table and own.shape[1:] == base.shape[1:] and len(own.shape) in (1, 2)
 
 
 def _told_of_rows(name: str, own: Spec, base: Spec) -> str:

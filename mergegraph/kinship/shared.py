@@ -9,9 +9,8 @@ from mergegraph.errors import MergeGraphError, Problem, ProblemsError
 from mergegraph.kinship.members import Members
 from mergegraph.models.model import Model
 from mergegraph.models.tying import tied_head
-from mergegraph.names import is_embedding, is_head, layer_of
+from mergegraph.names import holds_rows_of_words
 from mergegraph.ops.arithmetic import crop
-from mergegraph.spec import Spec
 from mergegraph.stages.prefixes import correspondence
 from mergegraph.tasks import Task
 
@@ -99,19 +98,13 @@ def _add(name: str, tasks: Sequence[Task], members: Members, found: _Found) -> N
     if len(shapes) > 1:
         who = [members.base.reference, *(each.reference for each in members.models)]
         told = ", ".join(f"{n} {each.shape}" for n, each in zip(who, specs, strict=True))
-        if not _is_vocabulary(name, specs):
+        if not holds_rows_of_words(name, *shapes):
             found.problems.append(Problem("", f"{name}: shapes differ: {told}"))
             return
         rows = min(each.shape[0] for each in specs)
         found.notes.append(f"{name}: the first {rows} rows are compared, which all have: {told}")
         tasks = [each if each.spec.shape[0] == rows else crop(each, rows=rows) for each in tasks]
     found.shared.append(Shared(name, tuple(tasks)))
-
-
-def _is_vocabulary(name: str, specs: Sequence[Spec]) -> bool:
-    is_table = is_embedding(name) or is_head(name) or layer_of(name) is None
-    ends = {each.shape[1:] for each in specs}
-    return is_table and len(ends) == 1 and all(len(each.shape) in (1, 2) for each in specs)
 
 
 def _left_out(models: Sequence[Model], heads: Collection[str]) -> Iterator[str]:

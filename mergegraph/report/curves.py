@@ -36,13 +36,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class Dot:
-    """A single point; a style in place of the colour of a kind."""
+    """A single point. `style` is its colour, `name` stands beside it in a plane of scores."""
 
     x: float
     y: float
     tip: str
     style: str = "pale"
     radius: float = 3.5
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from mergegraph.library import Library, Shelf, library_of
 from mergegraph.machine import no_collection
 from mergegraph.models.model import Model
 from mergegraph.planning.partition import wholes
-from mergegraph.planning.planner import make_plan
 from mergegraph.plans import Plan
 from mergegraph.plugins import Plugins
+from mergegraph.preparing import planned
 from mergegraph.recipe import Recipe, Stage
-from mergegraph.running.early import evaluated
 from mergegraph.scheduling.schedule import Schedule, make_schedule
 from mergegraph.settings import Settings
 from mergegraph.stages.stage import Explained
@@ -85,14 +84,16 @@ def look(recipe: Recipe, plugins: Plugins, settings: Settings) -> Looked:
     """
     settings.check()
     library = library_of(plugins)
-    plan = _planned(recipe, plugins, library, settings)
+    places = [_NOWHERE / "result"]
+    plan = planned([recipe], plugins, library, settings, places=places)
     schedule = make_schedule(
         plan, budget=settings.budget, threads=settings.workers, reserve=settings.reserve(plan)
     )
-    apart = (
-        plan if len(recipe.stages) == 1 else _planned(_apart(recipe), plugins, library, settings)
-    )
-    merges = tuple(_merges(recipe, apart))
+    if len(recipe.stages) == 1:
+        merges = tuple(_merges(recipe, plan))
+    else:
+        apart = planned([_apart(recipe)], plugins, library, settings, places=places)
+        merges = tuple(_merges(recipe, apart))
     return Looked(recipe, merges, plan, schedule, library, library.shelf())
 
 
@@ -104,19 +105,6 @@ def _apart(recipe: Recipe) -> Recipe:
     }
     result = None if recipe.result is None else stages[id(recipe.result)]
     return replace(recipe, stages=tuple(stages.values()), result=result)
-
-
-def _planned(recipe: Recipe, plugins: Plugins, library: Library, settings: Settings) -> Plan:
-    return make_plan(
-        [recipe],
-        plugins.methods,
-        library,
-        places=[_NOWHERE / "result"],
-        seed=settings.seed,
-        evaluate=lambda tasks: evaluated(
-            tasks, library, budget=settings.budget, threads=settings.workers
-        ),
-    )
 
 
 def _merges(recipe: Recipe, plan: Plan) -> Iterator[Merge]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mergegraph.report.curves import Dot
 from mergegraph.report.drawing import (
     Scale,
     circle,
@@ -22,21 +23,9 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 PALE = 5  # the step of a ramp from which on thin lines and dots can be seen
 
 
-@dataclass(frozen=True)
-class Spot:
-    """A trial by two scores. `style` is its colour, `name` is written beside it if there is one."""
-
-    x: float
-    y: float
-    tip: str
-    style: str = "pale"
-    radius: float = 3.5
-    name: str = ""
-
-
 def scatter(
     label: str,
-    spots: Sequence[Spot],
+    spots: Sequence[Dot],
     names: tuple[str, str],
     front: Sequence[tuple[float, float]] = (),
     size: tuple[float, float] = (560, 380),

@@ -9,12 +9,10 @@ from mergegraph.errors import MergeGraphError, ProblemsError
 from mergegraph.families import Family
 from mergegraph.library import library_of
 from mergegraph.machine import no_collection
-from mergegraph.planning.planner import make_plan
 from mergegraph.plans import Directory, Plan
 from mergegraph.plugins import Plugins
-from mergegraph.preparing import identity_of
-from mergegraph.recipe import parse_recipe
-from mergegraph.running.early import evaluated
+from mergegraph.preparing import planned
+from mergegraph.recipe import Recipe, parse_recipe
 from mergegraph.settings import Settings
 
 
@@ -24,6 +22,7 @@ class Asked:
 
     name: str
     text: str
+    file: str = ""  # that problems are told of; made of its name where it is in none
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Compiled:
     """What a recipe comes to: one result."""
 
     asked: Asked
+    recipe: Recipe
     plan: Plan
 
     @property
@@ -68,23 +68,19 @@ class Compiler:
 
         Raises MergeGraphError if it is not sound.
         """
-        file = f"{asked.name}.yaml"
+        recipe = self.parsed(asked)
+        made = planned([recipe], self._plugins, self.library, self._settings, places=[place])
+        if len(made.directories) != 1:
+            others = ", ".join(str(each.path) for each in made.directories if each.path != place)
+            raise MergeGraphError(
+                f"{recipe.file}: writes {others}, too; leave 'out' out of a search"
+            )
+        return Compiled(asked, recipe, made)
+
+    def parsed(self, asked: Asked) -> Recipe:
+        """The recipe as it is read; raises ProblemsError if it is not sound."""
+        file = asked.file or f"{asked.name}.yaml"
         recipe = parse_recipe(file, asked.text, self._plugins.methods)
         if recipe.problems:
             raise ProblemsError(recipe.problems)
-        settings = self._settings
-        made = make_plan(
-            [recipe],
-            self._plugins.methods,
-            self.library,
-            places=[place],
-            seed=settings.seed,
-            identity=lambda each: identity_of(self._plugins, each),
-            evaluate=lambda tasks: evaluated(
-                tasks, self.library, budget=settings.budget, threads=settings.workers
-            ),
-        )
-        if len(made.directories) != 1:
-            others = ", ".join(str(each.path) for each in made.directories if each.path != place)
-            raise MergeGraphError(f"{file}: writes {others}, too; leave 'out' out of a search")
-        return Compiled(asked, made)
+        return recipe

@@ -12,7 +12,7 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from mergegraph.errors import MergeGraphError
+from mergegraph.errors import MergeGraphError, in_a_line
 from mergegraph.evaluators import Candidate, Scores
 from mergegraph.families import Family
 from mergegraph.library import Library, library_of
@@ -113,9 +113,9 @@ class Laboratory:
             try:
                 made = self._compiler.compile(each, self._folder / str(next(self._places)))
             except MergeGraphError as error:
-                note(number, Outcome(None, _line(error), ""))
+                note(number, Outcome(None, in_a_line(error), ""))
                 continue
-            key = f"{examination.digest}:{made.key}"
+            key = _key(examination, made)
             if key in self._known:
                 note(number, replace(self._known[key], is_repeated=True, seconds=0.0))
             elif first.setdefault(key, number) == number:
@@ -135,7 +135,7 @@ class Laboratory:
         try:
             model = self._on_disk(reference, self._compiler.library)
         except MergeGraphError as error:
-            return Outcome(None, _line(error), "")
+            return Outcome(None, in_a_line(error), "")
         with ThreadPoolExecutor(1) as pool:  # in a thread with as many cores as candidates have
             return pool.submit(self._outcome, model, examination).result()
 
@@ -149,7 +149,7 @@ class Laboratory:
         if on_disk:
             self._once(
                 f"a candidate has {sized(on_disk[0].nbytes)}: more than fits --memory "
-                f"{sized(self._maker.budget)}, so candidates are written to disk to be examined"
+                f"{sized(self._settings.budget)}, so candidates are written to disk to be examined"
             )
         step = max(self._parallel, _ON_DISK)
         batches = [
@@ -158,8 +158,7 @@ class Laboratory:
         ]
         for batch, make in batches:
             for each, outcome in self._of_batch(batch, make, examination):
-                key = f"{examination.digest}:{each.key}"
-                yield numbers[id(each)], replace(outcome, key=key)
+                yield numbers[id(each)], replace(outcome, key=_key(examination, each))
 
     def _of_batch(
         self,
@@ -173,7 +172,7 @@ class Laboratory:
         except MergeGraphError as error:
             if len(batch) == 1:
                 place, name = str(batch[0].directory.path), batch[0].asked.name
-                yield batch[0], Outcome(None, _line(error).replace(place, name), "")
+                yield batch[0], Outcome(None, in_a_line(error).replace(place, name), "")
                 return
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
@@ -242,7 +241,7 @@ class Laboratory:
         except WrittenError:  # tensors that candidates share are no longer what they are called
             raise
         except MergeGraphError as error:
-            return Outcome(None, _line(error), "", seconds=monotonic() - began)
+            return Outcome(None, in_a_line(error), "", seconds=monotonic() - began)
 
     def _tell(self, compiled: Iterable[Compiled]) -> None:
         """Say what is to be known of the recipes."""
@@ -255,7 +254,7 @@ class Laboratory:
         families = (replace(family, place="models") for each in made for family in each.families)
         new = [each for each in dict.fromkeys(families) if each not in self._looked]
         self._looked.update(new)
-        for found in look(new, budget=self._maker.budget, threads=self._settings.workers):
+        for found in look(new, budget=self._settings.budget, threads=self._settings.workers):
             self._once(f"warning: {found}")
 
     def _once(self, line: str) -> None:
@@ -270,6 +269,6 @@ def clear(scratch: Path) -> None:
         rmtree(left, ignore_errors=True)
 
 
-def _line(error: MergeGraphError) -> str:
-    """Why there is none, in one line."""
-    return "; ".join(str(error).splitlines())
+def _key(examination: Examination, compiled: Compiled) -> str:
+    """What is equal for equal results that are examined alike."""
+    return f"{examination.digest}:{compiled.key}"

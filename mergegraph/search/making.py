@@ -23,18 +23,20 @@ Tensors = Mapping[str, Any]
 
 
 class Maker:
-    """Makes the tensors of candidates, and keeps those that the next ones may have as well."""
+    """Makes the tensors of candidates, and keeps those that the next ones may have as well.
+
+    Its settings state the budget.
+    """
 
     def __init__(self, library: Library, settings: Settings) -> None:
         self._library = library
         self._settings = settings
         self._kept: dict[str, Any] = {}
         self._spare: dict[Spec, list[Any]] = {}
-        self.budget = settings.budget
 
     def fits(self, compiled: Compiled) -> bool:
         """Whether a candidate can be in memory."""
-        return compiled.nbytes <= self.budget * _SHARE
+        return compiled.nbytes <= self._settings.budget * _SHARE
 
     def batches(self, candidates: Sequence[Compiled]) -> Iterator[Sequence[Compiled]]:
         """Candidates in order, as many at once as there is room for; those made before stay.
@@ -45,7 +47,7 @@ class Maker:
         keys: dict[str, int] = {}
         for each in candidates:
             new = {o.task.key: o.task.spec.nbytes for o in each.plan.outputs}
-            if batch and sum((keys | new).values()) > self.budget * _SHARE / 2:
+            if batch and sum((keys | new).values()) > self._settings.budget * _SHARE / 2:
                 yield batch
                 batch, keys = [], {}
             batch.append(each)
@@ -69,7 +71,7 @@ class Maker:
         nbytes |= {key: each.task.spec.nbytes for key, each in wanted.items()}
         total = sum(nbytes.values())
         for key in [each for each in self._kept if each not in wanted]:
-            if total <= self.budget * _SHARE:
+            if total <= self._settings.budget * _SHARE:
                 return
             total -= nbytes[key]
             tensor = self._kept.pop(key)
@@ -83,7 +85,8 @@ class Maker:
         checks = dict.fromkeys(check for each in batch for check in each.plan.checks)
         directories = [each.directory for each in batch]
         plan = whole_plan(outputs, [*checks], directories, self._library)
-        budget = max(int(self.budget * (1 - _SHARE)), self.budget - self._held(outputs))
+        whole = self._settings.budget
+        budget = max(int(whole * (1 - _SHARE)), whole - self._held(outputs))
         reading = self._settings.reading(plan, budget=budget, unfinished=directories)
         place, into = place_for(self._settings.device), self._spares(outputs)
         found = gather(reading, place=place, into=into)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from mergegraph.report.scatter import Pillar, Spot, parallel, scatter
+from mergegraph.report.curves import Dot
+from mergegraph.report.scatter import Pillar, parallel, scatter
 
 
 def test_names_of_near_dots_do_not_touch_and_are_not_cut():
-    spots = [Spot(x, y, "", name=f"demo:{x}") for x, y in ((50, 40), (52, 41), (100, 30), (0, 0))]
+    spots = [Dot(x, y, "", name=f"demo:{x}") for x, y in ((50, 40), (52, 41), (100, 30), (0, 0))]
     found = re.findall(
         r'<text x="([\d.]+)" y="([\d.]+)"[^>]*halo">', scatter("s", spots, ("a", "b"))
     )

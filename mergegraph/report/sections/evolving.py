@@ -10,7 +10,7 @@ from mergegraph.report.curves import Chart, Curve, Dot, chart
 from mergegraph.report.figures import Table, figure, panels, sentence, table_figure
 from mergegraph.report.markup import Markup, number
 from mergegraph.report.page import Fact, Section
-from mergegraph.report.scatter import Spot, scatter
+from mergegraph.report.scatter import scatter
 from mergegraph.report.sections.genes import gene_figures, score_of, tip_of
 from mergegraph.search.examining import Objective
 from mergegraph.search.record import Evolved, Scores, Trial
@@ -218,7 +218,7 @@ def _fronts(found: Evolved, scored: Sequence[Trial]) -> Iterator[Markup]:
     chosen = [each for each in scored if each.number in found.best]
     for first, second in combinations(found.objectives, 2):
         spots = [
-            Spot(
+            Dot(
                 score_of(each, first),
                 score_of(each, second),
                 tip_of(each),
@@ -229,7 +229,7 @@ def _fronts(found: Evolved, scored: Sequence[Trial]) -> Iterator[Markup]:
             for each in sorted(scored, key=lambda trial: trial in chosen)
         ]
         spots += [
-            Spot(s[first.name], s[second.name], f"parent {name}", "f2", 4.5, name)
+            Dot(s[first.name], s[second.name], f"parent {name}", "f2", 4.5, name)
             for name, s in found.parents.items()
             if first.name in s and second.name in s
         ]
