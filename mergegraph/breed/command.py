@@ -13,7 +13,6 @@ from mergegraph.breed.kin import Kin
 from mergegraph.breed.members import Birth
 from mergegraph.breed.nearness import measure_of
 from mergegraph.breed.recipes import Merging, averaged_text, stage_text, stages_text
-from mergegraph.breed.record import clear
 from mergegraph.breed.scoring import Scoring
 from mergegraph.breed.wishes import SOUP, Wishes, check
 from mergegraph.errors import MergeGraphError
@@ -24,6 +23,7 @@ from mergegraph.recipe import Recipe, parse_recipe
 from mergegraph.search.compiling import Asked, Compiler
 from mergegraph.search.environment import environment_of
 from mergegraph.search.examining import Examination, Objective, objectives_of
+from mergegraph.search.folder import MEMBERS, clear, tidy
 from mergegraph.search.journal import Bond, Journal, check_bond, digest_of
 from mergegraph.search.laboratory import Laboratory
 from mergegraph.search.marks import check_unchanged, marks_of
@@ -208,7 +208,7 @@ def _grow(search: Search, scoring: Scoring, journal: Journal, say: Say) -> None:
     )
     population.grow()
     population.report()
-    clear(search.out, but={*population.files()})
+    tidy(search.out, MEMBERS, but={*population.files()})
 
 
 def _cook(search: Search, scoring: Scoring, say: Say) -> None:

@@ -10,8 +10,6 @@ from mergegraph.breed.kin import Kin
 from mergegraph.breed.members import Birth, Member, Pair
 from mergegraph.breed.recipes import Merging, recipe_text
 from mergegraph.breed.record import (
-    GENERATION,
-    RECIPES,
     gain_of,
     matrix_of,
     told_member,
@@ -24,7 +22,7 @@ from mergegraph.errors import RunError
 from mergegraph.search import record
 from mergegraph.search.compiling import Asked
 from mergegraph.search.examining import Examination, Objective
-from mergegraph.search.folder import BEST, RECORD, write_text
+from mergegraph.search.folder import BEST, GENERATION, RECIPES, write_text
 from mergegraph.search.record import Bred, Kinships, write_record
 
 Say = Callable[[str], None]
@@ -135,8 +133,7 @@ class Population:
         self.write()
 
     def files(self) -> Iterator[str]:
-        """All that was written, in the folder of the search."""
-        yield from (RECORD, BEST)
+        """The recipes of members, in the folder of the search."""
         for generation in self.past:
             yield from (self.place_of(each.name) for each in generation.new)
             yield GENERATION.format(generation.number)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from mergegraph.breed.members import Birth, merge_gain
 from mergegraph.breed.scoring import Scored
 from mergegraph.search.examining import Objective
-from mergegraph.search.folder import BEST, RECORD
 from mergegraph.search.record import Member
-
-RECIPES = "recipes"
-GENERATION = "generation-{}.yaml"
-
-
-def clear(folder: Path, but: Collection[str] = ()) -> None:
-    """Take away the files of a search that was begun anew, or went another way before."""
-    known = (RECORD, BEST, GENERATION.format("*"), f"{RECIPES}/*.yaml")
-    for path in (each for pattern in known for each in folder.glob(pattern)):
-        if path.relative_to(folder).as_posix() not in but:
-            path.unlink()
 
 
 def told_member(

@@ -83,7 +83,7 @@ def prepare_round(
     heads = () if shares_heads else shared_heads(begun[start])
     text = round_recipe(start, models, begun[start], heads)
     last = rounds[-1] if is_done else {}
-    return Sharing(
+    made = Sharing(
         folder,
         number,
         start,
@@ -95,6 +95,10 @@ def prepare_round(
         known_by=last.get("scored_by"),
         notes=tuple(_again(digests, rounds[: number - 1])),
     )
+    if made.result.exists() and not made.recipe.exists():
+        fact = "is there, and was made by no round of this folder"
+        raise MergeGraphError(f"{made.result}: {fact}; move it, or give another --out")
+    return made
 
 
 def carry_out_round(sharing: Sharing, make: Callable[[Path, Path], None]) -> None:

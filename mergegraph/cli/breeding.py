@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mergegraph.breed.command import Questions
     from mergegraph.breed.wishes import Wishes
     from mergegraph.plugins import Plugins
+    from mergegraph.preparing import Prepared
     from mergegraph.settings import Settings
 
 # options that have a meaning in some strategies only
@@ -173,23 +174,23 @@ class _Job:
         if not self.quiet:
             typer.echo(printable(line), err=True)
 
-    def make(self, recipe: Path, out: Path) -> None:
-        """Have a recipe made that this search has written, in place of what an earlier one made."""
-        from mergegraph import preparing
-
-        try:
-            prepared = preparing.prepare([recipe], out=out, settings=self.settings)
-        except MergeGraphError:
-            prepared = preparing.prepare([recipe], out=out, settings=self.settings, restart=True)
+    def run(self, prepared: Prepared) -> None:
+        """Have a model made."""
         carry_out(prepared, self.interruption, trace=None, quiet=self.quiet)
+
+    def make(self, recipe: Path, out: Path) -> None:
+        """Have the recipe of a round made, in place of what was made of an earlier one."""
+        from mergegraph.search.winner import prepare_own
+
+        self.run(prepare_own(recipe, out, self.settings, is_own=True))
 
 
 def _search(job: _Job, wishes: Wishes, questions: Questions, *, makes_model: bool) -> None:
     """Search, tell what came of it, and make the best model."""
     from mergegraph.breed import command, telling
-    from mergegraph.search.folder import BEST, MODEL
-    from mergegraph.search.laboratory import clear
+    from mergegraph.search.laboratory import clear_candidates
     from mergegraph.search.record import Bred, read_record
+    from mergegraph.search.winner import prepare_winner
 
     search = command.prepare(
         wishes, questions, job.plugins, job.settings, out=job.out, restart=job.restart
@@ -200,7 +201,7 @@ def _search(job: _Job, wishes: Wishes, questions: Questions, *, makes_model: boo
         restart=job.restart,
         parallel=job.parallel,
         say=job.say,
-        on_begun=lambda: job.interruption.after_telling(lambda: clear(job.out)),
+        on_begun=lambda: job.interruption.after_telling(lambda: clear_candidates(job.out)),
     )
     if not job.quiet:
         record = read_record(job.out)
@@ -209,7 +210,7 @@ def _search(job: _Job, wishes: Wishes, questions: Questions, *, makes_model: boo
         for line in telling.summary(record):
             typer.echo(line)
     if makes_model:
-        job.make(job.out / BEST, job.out / MODEL)
+        job.run(prepare_winner(job.out, search.bond, job.settings))
 
 
 def _share(

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergegraph.errors import MergeGraphError, told_refusals
+from mergegraph.errors import told_refusals
 from mergegraph.evolve.display import SearchDisplay, told_scores
 from mergegraph.evolve.journal import Journal
 from mergegraph.evolve.options import Options
-from mergegraph.evolve.records import clear_records, recipes_of, write_records
+from mergegraph.evolve.records import recipes_of, write_records
 from mergegraph.evolve.request import SearchRequest, request_of
 from mergegraph.evolve.searching import Found, Search
 from mergegraph.library import library_of
 from mergegraph.plugins import Plugins, installed_plugins
-from mergegraph.preparing import Prepared, prepare
-from mergegraph.search.folder import BEST, MODEL
+from mergegraph.preparing import Prepared
+from mergegraph.search import winner
+from mergegraph.search.folder import MODEL, clear
 from mergegraph.search.journal import check_bond
-from mergegraph.search.laboratory import Laboratory, clear
+from mergegraph.search.laboratory import Laboratory, clear_candidates
 from mergegraph.search.marks import check_unchanged
 from mergegraph.settings import Settings
 
@@ -65,7 +66,7 @@ def search(prepared: PreparedSearch, display: SearchDisplay) -> Found:
     try:
         journal.open(request.bond, restart=prepared.restart)
         if journal.is_new:
-            clear_records(folder)
+            clear(folder)
         display.goes_on(len(journal.known.trials))
         known = {
             each.key: each.scores
@@ -104,23 +105,8 @@ def _settle(prepared: PreparedSearch, found: Found, display: SearchDisplay) -> N
 
 
 def prepare_winner(prepared: PreparedSearch, settings: Settings) -> Prepared:
-    """The winner's recipe, to be run as any other; a model that this search has begun is replaced.
-
-    Raises MergeGraphError if something else is in the way.
-    """
-    recipe, out, journal = prepared.folder / BEST, prepared.folder / MODEL, prepared.journal
-    try:
-        winner = prepare([recipe], out=out, settings=settings)
-    except MergeGraphError:
-        if not journal.known.has_model:
-            raise
-        return prepare([recipe], out=out, settings=settings, restart=True)
-    try:
-        journal.open(prepared.request.bond, restart=False)
-        journal.model()
-    finally:
-        journal.close()
-    return winner
+    """The winner's recipe, to be run as any other."""
+    return winner.prepare_winner(prepared.folder, prepared.request.bond, settings)
 
 
 def told(prepared: PreparedSearch, found: Found) -> list[str]:
@@ -149,7 +135,7 @@ def told(prepared: PreparedSearch, found: Found) -> list[str]:
 def leave(prepared: PreparedSearch) -> None:
     """Take away candidates that are being examined."""
     if prepared.journal.is_open:
-        clear(prepared.folder)
+        clear_candidates(prepared.folder)
 
 
 def kept(prepared: PreparedSearch) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from mergegraph.evaluators import Scores
 from mergegraph.search import journal as search
 
-_TRIAL, _MODEL = "trial", "model"
+_TRIAL = "trial"
 _MODELS = ("parents", "reported", "reported_parents")
 
 
@@ -42,7 +42,6 @@ class Known:
     parents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     reported: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     reported_parents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    has_model: bool = False  # whether the model in the folder is one of this search
 
 
 class Journal:
@@ -62,7 +61,6 @@ class Journal:
             self.known.trials[int(key)] = trial
         for what in _MODELS:
             self._of(what).update(self._facts.facts(what))
-        self.known.has_model = self._facts.knows(_MODEL, "")
 
     def _of(self, what: str) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = getattr(self.known, what)
@@ -91,12 +89,6 @@ class Journal:
         """Write what came of another model: of `parents`, `reported` or `reported_parents`."""
         self._of(what)[name] = found
         self._note(what, name, dict(found))
-
-    def model(self) -> None:
-        """Write, once, that the model in the folder is one of this search."""
-        if not self.known.has_model:
-            self.known.has_model = True
-            self._note(_MODEL, "", "begun")
 
     def close(self) -> None:
         """Let others have it."""

@@ -6,20 +6,14 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from mergegraph.evolve.genes import Gene
 from mergegraph.evolve.journal import Known, Trial
 from mergegraph.evolve.request import SearchRequest
 from mergegraph.evolve.searching import Found
-from mergegraph.provenance.manifest import MANIFEST
 from mergegraph.search import record
-from mergegraph.search.folder import BEST, MODEL, RECORD, write_text
-from mergegraph.writing.found import partial_path, replaced_path
-from mergegraph.writing.journal import JOURNAL
-
-TABLE, FRONT = "trials.csv", "pareto"
+from mergegraph.search.folder import BEST, BEST_ONES, FRONT, TABLE, tidy, write_text
 
 
 def write_records(folder: Path, request: SearchRequest, known: Known, found: Found) -> None:
@@ -27,27 +21,9 @@ def write_records(folder: Path, request: SearchRequest, known: Known, found: Fou
     record.write_record(folder, record_of(request, known, found))
     write_text(folder / TABLE, table_of(request, found.trials))
     recipes = recipes_of(request, found)
-    if len(request.objectives) > 1:
-        (folder / FRONT).mkdir(exist_ok=True)
-        for path in (folder / FRONT).glob("*.yaml"):
-            if f"{FRONT}/{path.name}" not in recipes:
-                path.unlink()
     for name, text in recipes.items():
         write_text(folder / name, text)
-
-
-def clear_records(folder: Path) -> None:
-    """Take away what an earlier search has left, its model too."""
-    for path in (folder / RECORD, folder / TABLE, folder / BEST, *(folder / FRONT).glob("*.yaml")):
-        path.unlink(missing_ok=True)
-    if (folder / FRONT).is_dir() and not any((folder / FRONT).iterdir()):
-        (folder / FRONT).rmdir()
-    model = folder / MODEL
-    for path in (model, partial_path(model), replaced_path(model)):
-        if path.is_symlink():
-            path.unlink()
-        elif (path / MANIFEST).is_file() or (path / JOURNAL).is_file():
-            rmtree(path)
+    tidy(folder, BEST_ONES, but=recipes)
 
 
 def recipes_of(request: SearchRequest, found: Found) -> dict[str, str]:

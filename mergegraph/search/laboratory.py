@@ -85,7 +85,7 @@ class Laboratory:
 
     def __enter__(self) -> Laboratory:
         self._root.mkdir(parents=True, exist_ok=True)
-        clear(self._root)
+        clear_candidates(self._root)
         folder = TemporaryDirectory(prefix=_CANDIDATES, dir=self._root)
         self._folder = Path(self._stack.enter_context(folder))
         return self
@@ -263,7 +263,7 @@ class Laboratory:
             self._say(line)
 
 
-def clear(scratch: Path) -> None:
+def clear_candidates(scratch: Path) -> None:
     """Take away candidates that a search has left which was killed."""
     for left in scratch.glob(f"{_CANDIDATES}*"):
         rmtree(left, ignore_errors=True)

@@ -134,3 +134,11 @@ def test_heads_are_told_by_names(names, heads):
 def test_head_that_is_more_than_a_head_is_refused():
     with pytest.raises(MergeGraphError, match="stands under the head 'decoder' and is none"):
         heads_of(["decoder.weight", "decoder.block.0.weight"])
+
+
+def test_a_model_of_somebody_else_is_no_round(checkpoint, round_of, tmp_path):
+    for name, value in {"shared": 0.0, "c0": 2.0, "rounds/round-1": 7.0}.items():
+        checkpoint(name, w=[value])
+    with pytest.raises(MergeGraphError, match="made by no round of this folder; move it"):
+        round_of("shared", "c0")
+    assert load_file(tmp_path / "rounds/round-1/model.safetensors")["w"].tolist() == [7.0]
